@@ -1,0 +1,148 @@
+// A machine as a graph: memories and switches joined by links, devices beside their memory. Read from
+// platforms/*.yaml.
+#pragma once
+#include <array>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/base/kernel.hpp"
+#include "sim/base/units.hpp"
+#include "sim/base/yaml.hpp"
+
+namespace specmoe {
+
+/// Index of a memory in Platform::memories.
+struct MemoryId {
+  int index = -1;
+  friend bool operator==(MemoryId, MemoryId) = default;
+};
+/// Index of a device in Platform::devices.
+struct DeviceId {
+  int index = -1;
+  friend bool operator==(DeviceId, DeviceId) = default;
+};
+
+/// How the host side of a copy is allocated.
+enum class HostMemory { pinned, pageable };
+
+struct Memory {
+  enum class Kind { host, device, unified, disk };
+  std::string name;
+  Kind kind;
+  Bytes capacity;
+  /// Held by the driver and its context, not available to a program.
+  Bytes reserved;
+  /// Sustained; of a disk its sequential read and write.
+  BytesPerSecond read, write;
+};
+
+/// A full-duplex connection between two nodes (memories or switches).
+struct Link {
+  std::string name;
+  std::string a, b;
+  BytesPerSecond forward;   // a to b, one direction busy, large copies
+  BytesPerSecond backward;  // b to a
+  /// Sum over both directions while both are busy; forward + backward when there is no loss.
+  BytesPerSecond duplex;
+  /// Of pageable host memory: the driver's staging copy included, by direction.
+  BytesPerSecond pageable_forward, pageable_backward;
+  /// Fixed cost of a copy on its copy engine.
+  Seconds latency;
+  /// A copy of s bytes reaches s / (s + half_size) of the bandwidth.
+  Bytes half_size;
+};
+
+/// How kernels of one class saturate the device:
+/// time = max(floor, max(traffic time, arithmetic time)), where
+/// traffic time = (traffic + half_bytes) / (memory bandwidth * memory_efficiency), and
+/// arithmetic time = flops with rows padded to tile_rows / (peak * compute_efficiency).
+struct Saturation {
+  Seconds floor;
+  double memory_efficiency;
+  Bytes half_bytes;
+  double compute_efficiency;
+  std::int64_t tile_rows;
+};
+
+/// What one call costs the host thread that makes it.
+struct HostCalls {
+  Seconds launch, copy, event, synchronize;
+};
+
+struct Device {
+  enum class Kind { gpu, cpu };
+  std::string name;
+  Kind kind;
+  MemoryId memory;
+  /// Dense peak rate by weight format; formats without an entry are computed at the bf16 rate after
+  /// unpacking.
+  std::map<WeightFormat, FlopsPerSecond> peak;
+  HostCalls host_calls;
+  /// By kernel class, in the order of Kernel::work's alternatives.
+  std::array<Saturation, 5> saturation;
+};
+
+/// Where a number of the platform file came from.
+struct Provenance {
+  std::string path;  // "devices.gpu.floor"
+  std::string value;
+  std::string source;
+  bool unverified;
+};
+
+/// One hop of a route: a link in one direction.
+struct Hop {
+  int link;
+  bool forward;
+};
+/// The way of a copy. A disk at either end is read or written first, then the hops are crossed together.
+struct Route {
+  MemoryId from, to;
+  std::vector<Hop> hops;
+};
+
+class Platform {
+ public:
+  /// @param name_or_file "rtx4090" for platforms/rtx4090.yaml, or a path.
+  /// @throws InputError for anything that is not a sound platform: unknown, missing or duplicate keys, names
+  /// that no node has, numbers without unit or source, zero or absurd numbers.
+  static Platform load(const std::string& name_or_file);
+  static Platform read(const Yaml& document);
+
+  std::string name;
+  std::string description;
+  std::vector<Memory> memories;
+  std::vector<std::string> switches;
+  std::vector<Link> links;
+  std::vector<Device> devices;
+  std::vector<Provenance> provenance;
+
+  const Memory& operator[](MemoryId id) const { return memories[static_cast<std::size_t>(id.index)]; }
+  const Device& operator[](DeviceId id) const { return devices[static_cast<std::size_t>(id.index)]; }
+  /// @throws InputError listing the names there are.
+  MemoryId memory(std::string_view name) const;
+  DeviceId device(std::string_view name) const;
+  /// The first device of a kind. @throws InputError if there is none.
+  DeviceId first(Device::Kind kind) const;
+
+  /// The way with the fewest hops (Boost.Graph). @throws InputError if there is none.
+  Route route(MemoryId from, MemoryId to) const;
+  /// Time of one copy on an otherwise idle machine:
+  /// latency + disk time + (bytes + half_size) / bandwidth of the narrowest link.
+  Seconds ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes,
+                          HostMemory host = HostMemory::pinned) const;
+
+ private:
+  std::string file_;
+};
+
+/// Names of platforms/*.yaml, sorted.
+std::vector<std::string> platform_names();
+
+/// Time of a kernel alone on a device: a roofline with the saturation of its class (see Saturation).
+Seconds kernel_time(const Platform& platform, DeviceId device, const Kernel& kernel);
+
+}  // namespace specmoe

@@ -1,0 +1,140 @@
+// Parameters and bytes of a model.
+#include "models/moe/model.hpp"
+
+#include <algorithm>
+
+namespace specmoe {
+
+namespace {
+
+constexpr std::int64_t kBf16 = 2;  // bytes
+
+/// Weights of matrices, stored in their part's format, and of vectors (norms, biases, sinks), always bf16.
+struct Count {
+  std::int64_t matrix = 0, vector = 0;
+  std::int64_t all() const { return matrix + vector; }
+  Bytes bytes(WeightFormat format) const { return weight_bytes(matrix, format) + Bytes{kBf16 * vector}; }
+  Count& operator+=(Count other) {
+    matrix += other.matrix;
+    vector += other.vector;
+    return *this;
+  }
+};
+
+Count count_feed_forward(std::int64_t hidden, const FeedForward& shape, bool bias) {
+  const std::int64_t up = (shape.gated ? 2 : 1) * shape.intermediate;
+  return {hidden * (up + shape.intermediate), bias ? up + hidden : 0};
+}
+
+/// Projections of one attention, its norm before and its small vectors.
+Count count_attention(const MoeModel& model) {
+  const AttentionShape& a = model.attention;
+  const std::int64_t queries = a.heads * a.head_dim, qkv = queries + 2 * a.kv_heads * a.head_dim;
+  Count count{model.hidden * (qkv + queries), model.hidden};
+  if (a.qkv_bias) count.vector += qkv;
+  if (a.output_bias) count.vector += model.hidden;
+  if (a.qk_norm) count.vector += 2 * a.head_dim;
+  if (a.sinks) count.vector += a.heads;
+  return count;
+}
+
+Count count_expert(const MoeModel& model) {
+  return count_feed_forward(model.hidden, model.expert, model.expert_bias);
+}
+
+/// All but the routed experts of one block.
+Count count_resident(const MoeModel& model, const Block& block) {
+  Count count = count_attention(model);
+  if (block.cross_attention) count += count_attention(model);
+  count.vector += model.hidden;  // norm before the feed-forward
+  if (block.moe_layer < 0) {
+    count += count_feed_forward(model.hidden, model.dense.value(), false);
+    return count;
+  }
+  count += {model.hidden * model.experts, model.router_bias ? model.experts : 0};
+  if (model.shared) count += count_feed_forward(model.hidden, *model.shared, false);
+  if (model.shared_gate) count.matrix += model.hidden;
+  return count;
+}
+
+/// All but the routed experts of the model.
+Count count_resident(const MoeModel& model) {
+  Count count;
+  for (const Block& block : model.blocks) count += count_resident(model, block);
+  const std::int64_t stacks = model.encoder_decoder() ? 2 : 1;
+  count.vector += stacks * (model.hidden + model.attention.relative_buckets * model.attention.heads);
+  count.matrix += (model.tied_embeddings ? 1 : 2) * model.vocabulary * model.hidden;
+  return count;
+}
+
+}  // namespace
+
+void StepShape::add_sequence(std::int64_t context, std::int64_t new_tokens, std::int64_t window) {
+  const std::int64_t length = context + new_tokens;
+  const std::int64_t limit = window > 0 ? window : length;
+  sequences += 1;
+  tokens += new_tokens;
+  kv_positions += length;
+  pairs += new_tokens * context + new_tokens * (new_tokens + 1) / 2;
+  // The query at position p sees min(p + 1, window) positions: the first `growing` queries are not cut yet.
+  const std::int64_t growing = std::clamp<std::int64_t>(limit - context, 0, new_tokens);
+  windowed_kv_positions += std::min(length, limit);
+  windowed_pairs += growing * context + growing * (growing + 1) / 2 + (new_tokens - growing) * limit;
+  windowed_reads += std::min(length, limit - 1 + new_tokens);
+}
+
+void StepShape::add_encoder_sequence(std::int64_t new_tokens) {
+  sequences += 1;
+  tokens += new_tokens;
+  kv_positions += new_tokens;
+  pairs += new_tokens * new_tokens;
+  windowed_kv_positions += new_tokens;
+  windowed_pairs += new_tokens * new_tokens;
+  windowed_reads += new_tokens;
+}
+
+MoeModel MoeModel::with_expert_format(WeightFormat other) const {
+  MoeModel model = *this;
+  model.expert_format = other;
+  return model;
+}
+
+Parameters MoeModel::parameters() const {
+  const auto always = static_cast<double>(count_resident(*this).all());
+  const auto one_expert_each = static_cast<double>(count_expert(*this).all() * moe_layers);
+  const auto table = static_cast<double>(vocabulary * hidden);
+  Parameters p;
+  p.total = always + one_expert_each * static_cast<double>(experts);
+  p.active = always + one_expert_each * static_cast<double>(top_k);
+  p.active_without_input_embedding = p.active - (tied_embeddings ? 0 : table);
+  p.active_without_embeddings = p.active_without_input_embedding - table;
+  return p;
+}
+
+Bytes MoeModel::expert_bytes() const { return count_expert(*this).bytes(expert_format); }
+
+Bytes MoeModel::resident_bytes() const { return count_resident(*this).bytes(format); }
+
+Bytes MoeModel::kv_bytes(const StepShape& shape) const {
+  std::int64_t positions = 0;
+  for (const Block& block : blocks) {
+    if (block.stack == Block::Stack::encoder) continue;
+    positions += block.windowed ? shape.windowed_kv_positions : shape.kv_positions;
+    if (block.cross_attention) positions += shape.encoder_positions;
+  }
+  return Bytes{kBf16 * 2 * attention.kv_heads * attention.head_dim} * positions;
+}
+
+Bytes MoeModel::activation_bytes(std::int64_t tokens, std::int64_t sequences) const {
+  // Values a row holds while it passes a network: its input, what the activation reads and writes, its
+  // output.
+  const auto width = [&](const FeedForward& f) { return 2 * hidden + (f.gated ? 3 : 2) * f.intermediate; };
+  const std::int64_t attending = (2 * attention.heads + 2 * attention.kv_heads) * attention.head_dim;
+  std::int64_t routed = experts + top_k * width(expert);
+  if (shared) routed += width(*shared);
+  const std::int64_t widest = std::max({attending, routed, dense ? width(*dense) : 0});
+  // Beside them the residual stream and its norm, and the logits of one position a sequence.
+  return Bytes{kBf16 * (tokens * (2 * hidden + widest) + sequences * vocabulary)};
+}
+
+}  // namespace specmoe

@@ -1,0 +1,12 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace specmoe {
+
+/// "0.1.0".
+std::string version();
+/// Where platforms/, scenarios/ and models/moe/specs/ are: $SPECMOE_HOME, or the source tree of the build.
+std::filesystem::path home();
+
+}  // namespace specmoe

@@ -1,0 +1,138 @@
+// specmoe bench: what a simulated activity costs, beside SimGrid alone.
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <memory>
+
+#include "models/moe/routing_generator.hpp"
+#include "sim/base/isolated.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/engine/engine.hpp"
+#include "sim/machine/bench.hpp"
+#include "sim/machine/machine.hpp"
+
+namespace specmoe {
+
+namespace {
+
+struct Cost {
+  std::int64_t kernels, copies;
+  Seconds mean_kernel;
+  double cpu_seconds, megabytes;
+};
+
+double cpu_seconds() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+double megabytes() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  return static_cast<double>(use.ru_maxrss) / 1024;
+}
+
+// Costs are measured in a child of their own; they come back as bytes.
+template <class Work>
+Cost measured(Work work) {
+  const std::string bytes = run_isolated([&] {
+    Cost cost = work();
+    cost.megabytes = megabytes();
+    return std::string(reinterpret_cast<const char*>(&cost), sizeof cost);
+  });
+  Cost cost;
+  std::memcpy(&cost, bytes.data(), sizeof cost);
+  return cost;
+}
+
+struct Counter : MachineObserver, EngineObserver {
+  void kernel_ended(Stream, const Kernel&, Seconds start, Seconds end) override {
+    ++kernels;
+    kernel_time += end - start;
+  }
+  void copy_ended(Stream, const CopyLabel&, const Route&, Bytes, Seconds, Seconds) override { ++copies; }
+  void step_ended(const StepRecord&) override {}
+  void run_ended(std::int64_t, Bytes) override {}
+  std::int64_t kernels = 0, copies = 0;
+  Seconds kernel_time;
+};
+
+// Decoding of Qwen3-30B-A3B on an RTX 4090, on-demand LRU: the engine with routing, cache and prices, about
+// `activities` kernels and copies.
+Cost engine(std::int64_t activities) {
+  const Platform platform = Platform::load("rtx4090");
+  const MoeModel model = MoeModel::load("qwen3-30b-a3b");
+  constexpr std::int64_t kActivitiesPerStep = 1130;
+  RoutingOptions routing;
+  routing.layers = model.moe_layers;
+  routing.experts = static_cast<int>(model.experts);
+  routing.top_k = static_cast<int>(model.top_k);
+  routing.prompt_tokens = 1;
+  routing.output_tokens = std::max<std::int64_t>(1, activities / kActivitiesPerStep);
+  routing.seed = 1;
+  routing.zipf = 0.6;
+  routing.reuse = 0.4;
+  RoutingGenerator source(routing);
+  Workload workload;
+  workload.prefill = false;
+  EngineSettings settings;
+  settings.gpu = platform.first(Device::Kind::gpu);
+  settings.expert_home = platform.memory("dram");
+  settings.cache_capacity = {19'000'000'000};
+  settings.eviction = &eviction_kinds().front();
+  Counter counter;
+  const double before = cpu_seconds();
+  simulate(
+      platform, [&](Machine& machine) { run_engine(machine, model, source, workload, settings, counter); },
+      &counter);
+  return {counter.kernels, counter.copies, counter.kernel_time / static_cast<double>(counter.kernels),
+          cpu_seconds() - before, 0};
+}
+
+// As many Execs and Comms of the same mean length and size.
+Cost bare(const Cost& like) {
+  BareWork work;
+  work.kernels.assign(static_cast<std::size_t>(like.kernels), like.mean_kernel);
+  work.copies.assign(static_cast<std::size_t>(like.copies), MoeModel::load("qwen3-30b-a3b").expert_bytes());
+  work.bandwidth = Platform::load("rtx4090").links.front().forward;
+  return {like.kernels, like.copies, like.mean_kernel, run_bare(work).cpu_seconds, 0};
+}
+
+void print(const char* what, const Cost& cost) {
+  const auto n = static_cast<double>(cost.kernels + cost.copies);
+  fmt::print("{:<28}{:>12}{:>10}{:>10.2f}{:>14.0f}{:>10.0f}\n", what, cost.kernels, cost.copies,
+             cost.cpu_seconds, n / cost.cpu_seconds, cost.megabytes);
+}
+
+void bench(std::int64_t activities) {
+  fmt::print("{:<28}{:>12}{:>10}{:>10}{:>14}{:>10}\n", "", "kernels", "copies", "CPU s", "activities/s",
+             "RSS MB");
+  const Cost tenth = measured([&] { return engine(activities / 10); });
+  print("engine, a tenth", tenth);
+  const Cost whole = measured([&] { return engine(activities); });
+  print("engine", whole);
+  const Cost alone = measured([&] { return bare(whole); });
+  print("SimGrid alone, the same", alone);
+  fmt::print("memory growth from a tenth: {:+.1f} %\n", (whole.megabytes / tenth.megabytes - 1) * 100);
+  fmt::print("cost ratio: {:.2f}\n", whole.cpu_seconds / alone.cpu_seconds);
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  auto activities = std::make_shared<std::int64_t>(1'000'000);
+  CLI::App* command = app.add_subcommand(
+      "bench", "Simulated activities a second, beside SimGrid alone running the same number of activities");
+  command->add_option("--activities", *activities, "Kernels and copies to simulate, about")
+      ->check(CLI::Range(std::int64_t{10'000}, std::int64_t{1'000'000'000}))
+      ->capture_default_str();
+  command->callback([activities] { bench(*activities); });
+}
+
+}  // namespace specmoe

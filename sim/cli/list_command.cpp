@@ -1,0 +1,68 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "models/hardware/platform.hpp"
+#include "models/moe/model.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/policies/eviction.hpp"
+#include "sim/policies/predictor.hpp"
+
+namespace specmoe {
+
+namespace {
+void list_policies() {
+  fmt::print("cache.eviction\n");
+  for (const EvictionKind& kind : eviction_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
+  fmt::print("prefetch.predictor\n");
+  for (const PredictorKind& kind : predictor_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
+}
+
+void list_models() {
+  fmt::print("{:<22}{:>10}{:>11}{:>12}{:>14}{:>14}\n", "model", "total B", "active B", "MoE layers",
+             "experts/top-k", "MB/expert");
+  for (const std::string& name : model_names()) {
+    const MoeModel model = MoeModel::load(name);
+    const Parameters parameters = model.parameters();
+    fmt::print("{:<22}{:>10.2f}{:>11.2f}{:>12}{:>14}{:>14.2f}\n", name, parameters.total * 1e-9,
+               parameters.active * 1e-9, model.moe_layers, fmt::format("{}/{}", model.experts, model.top_k),
+               static_cast<double>(model.expert_bytes().count) * 1e-6);
+  }
+}
+
+void list_platforms() {
+  for (const std::string& name : platform_names())
+    fmt::print("{:<24}{}\n", name, Platform::load(name).description);
+}
+
+void list_platform(const std::string& name) {
+  const Platform platform = Platform::load(name);
+  fmt::print("{}: {}\n", platform.name, platform.description);
+  for (const Provenance& p : platform.provenance)
+    fmt::print("  {:<44}{:<16}{}{}\n", p.path, p.value, p.unverified ? "UNVERIFIED: " : "", p.source);
+}
+}  // namespace
+
+void add_list_command(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("list", "What there is: policies, models, platforms");
+  command->require_subcommand(0, 1);
+  command->add_subcommand("policies", "Eviction policies and predictors")->callback(list_policies);
+  command->add_subcommand("models", "Models, with parameters recomputed from their shapes")
+      ->callback(list_models);
+  CLI::App* platforms =
+      command->add_subcommand("platforms", "Platforms; of one, every number with its source");
+  platforms->add_option("name", *name, "A platform's name or file");
+  platforms->callback([name] { name->empty() ? list_platforms() : list_platform(*name); });
+  command->callback([command] {
+    if (!command->get_subcommands().empty()) return;
+    list_policies();
+    fmt::print("models\n");
+    for (const std::string& model : model_names()) fmt::print("  {}\n", model);
+    fmt::print("platforms\n");
+    for (const std::string& platform : platform_names()) fmt::print("  {}\n", platform);
+  });
+}
+
+}  // namespace specmoe

@@ -1,0 +1,211 @@
+#include "sim/engine/engine.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "models/moe/layer_graph.hpp"
+#include "sim/base/input_error.hpp"
+#include "sim/engine/expert_store.hpp"
+
+namespace specmoe {
+
+Counters& Counters::operator+=(const Counters& other) {
+  routed += other.routed;
+  accesses += other.accesses;
+  hits += other.hits;
+  misses += other.misses;
+  requested += other.requested;
+  issued += other.issued;
+  useful += other.useful;
+  late += other.late;
+  useless += other.useless;
+  evictions += other.evictions;
+  demand_bytes += other.demand_bytes;
+  prefetch_bytes += other.prefetch_bytes;
+  return *this;
+}
+
+namespace {
+
+class Engine {
+ public:
+  Engine(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
+         const EngineSettings& settings, EngineObserver& observer)
+      : machine_(machine),
+        model_(model),
+        source_(source),
+        workload_(workload),
+        settings_(settings),
+        observer_(observer),
+        compute_(machine.open_stream(settings.gpu, "compute")),
+        store_(machine, model, source, workload, settings, compute_) {
+    for (const Block& block : model.blocks) graphs_.emplace_back(block, model.shared.has_value());
+    const Platform& platform = machine.platform();
+    if (platform[platform[settings.gpu].memory].kind != Memory::Kind::unified)
+      host_ = platform[platform.first(Device::Kind::cpu)].memory;
+  }
+
+  void run() {
+    StepPlan plan(source_, workload_);
+    auto step = plan.next();
+    if (step) read_routing(model_, source_, *step, routing_);
+    while (step) {
+      const auto next = plan.next();
+      if (next) read_routing(model_, source_, *next, next_routing_);
+      run_step(*step, next ? &next_routing_ : nullptr);
+      std::swap(routing_, next_routing_);
+      step = next;
+    }
+    observer_.run_ended(store_.count_unused(), store_.cache().peak());
+  }
+
+ private:
+  void launch(const std::vector<Kernel>& kernels, Operator part) {
+    for (const Kernel& kernel : kernels) {
+      durations_[static_cast<std::size_t>(part)] += kernel_time(machine_.platform(), settings_.gpu, kernel);
+      machine_.launch(compute_, kernel);
+    }
+  }
+
+  void run_step(const Step& step, const StepRouting* next) {
+    const StepShape shape = shape_of(model_, source_, step);
+    record_ = {};
+    record_.prefill = step.prefill;
+    record_.sequences = shape.sequences;
+    record_.tokens = shape.tokens;
+    record_.layer_accesses.assign(static_cast<std::size_t>(model_.moe_layers), 0);
+    record_.layer_hits.assign(static_cast<std::size_t>(model_.moe_layers), 0);
+    record_.start = machine_.now();
+    block_ends_.assign(model_.blocks.size(), nullptr);
+
+    durations_ = {};
+    launch(model_.embed(shape), Operator::attention);
+    record_.critical_path = durations_[0];
+    const bool encoder = model_.encoder_decoder() && step.prefill;
+    for (int block = 0; block < static_cast<int>(model_.blocks.size()); ++block) {
+      const bool is_encoder = model_.blocks[static_cast<std::size_t>(block)].stack == Block::Stack::encoder;
+      if (is_encoder == encoder) run_block(block, shape, next);
+    }
+    durations_ = {};
+    if (!encoder) launch(model_.head(shape.sequences), Operator::attention);
+    record_.critical_path += durations_[0];
+
+    machine_.synchronize(machine_.record(compute_));
+    record_.end = machine_.now();
+    for (const Event& end : block_ends_)
+      record_.block_end.push_back(end ? machine_.time_of(end) : record_.start);
+    store_.settle(record_);
+    if (record_.duration().value < record_.critical_path.value * (1 - 1e-9))
+      throw std::logic_error("a step is never shorter than its critical path");
+    if (record_.counters.hits + record_.counters.misses != record_.counters.accesses)
+      throw std::logic_error("hits + misses = accesses");
+    observer_.step_ended(record_);
+  }
+
+  void run_block(int index, const StepShape& shape, const StepRouting* next) {
+    const Block& block = model_.blocks[static_cast<std::size_t>(index)];
+    const LayerGraph& graph = graphs_[static_cast<std::size_t>(index)];
+    durations_ = {};
+    Event routed;
+    for (const Operator part : graph.issue_order()) switch (part) {
+        case Operator::attention:
+          launch(model_.attend(index, shape), part);
+          break;
+        case Operator::router:
+          routed = launch_router(index, block.moe_layer, shape);
+          break;
+        case Operator::feed_forward:
+          launch(model_.feed_forward(index, shape.tokens), part);
+          break;
+        case Operator::experts:
+          machine_.synchronize(routed);
+          run_experts(index, block.moe_layer, next);
+          break;
+        case Operator::combine:
+          launch(model_.combine(index, shape.tokens), part);
+          break;
+      }
+    record_.critical_path += graph.critical_path(durations_);
+    block_ends_[static_cast<std::size_t>(index)] = machine_.record(compute_);
+  }
+
+  // The host needs the chosen experts, and the looked-ahead ones, before it can load: they come back in one
+  // copy.
+  Event launch_router(int index, int layer, const StepShape& shape) {
+    launch(model_.route(index, shape.tokens), Operator::router);
+    std::int64_t answers = 1;
+    if (store_.predictor() && store_.predictor()->runs_router())
+      for (int distance = 1; distance <= settings_.window; ++distance)
+        if (const auto target = look_ahead(routing_, nullptr, layer, distance)) {
+          launch(model_.look_ahead(target->layer, shape.tokens), Operator::router);
+          ++answers;
+        }
+    if (host_.index >= 0) {                         // unified memory needs no copy
+      constexpr std::int64_t kAnswerBytes = 4 + 4;  // expert id and gate weight
+      machine_.copy(compute_, machine_.platform()[settings_.gpu].memory, host_,
+                    {answers * shape.tokens * model_.top_k * kAnswerBytes}, HostMemory::pinned,
+                    {"routing", index, -1});
+    }
+    return machine_.record(compute_);
+  }
+
+  void run_experts(int index, int layer, const StepRouting* next) {
+    expert_waves(routing_, layer, source_.experts(), settings_.deduplicate, waves_);
+    for (std::size_t i = 0; i < waves_.size(); ++i) {
+      store_.request(layer, waves_[i], i + 1 == waves_.size(), index, record_);
+      launch_ready(index);
+      // Prefetches queue behind the layer's own loads, and are issued while the device is busy.
+      if (i == 0) store_.prefetch(routing_, next, layer, index, record_);
+      store_.computed(store_.ready());
+      while (const auto use = store_.next_awaited(index, record_)) {
+        launch(model_.one_expert(index, use->expert, use->rows), Operator::experts);
+        store_.computed({&*use, 1});
+      }
+    }
+    store_.end_layer(layer);
+  }
+
+  void launch_ready(int index) {
+    const std::vector<ExpertUse>& ready = store_.ready();
+    if (settings_.grouped && ready.size() > 1) {
+      std::int64_t rows = 0;
+      for (const ExpertUse& use : ready) rows += use.rows;
+      launch(model_.grouped_experts(index, static_cast<std::int64_t>(ready.size()), rows), Operator::experts);
+    } else {
+      for (const ExpertUse& use : ready)
+        launch(model_.one_expert(index, use.expert, use.rows), Operator::experts);
+    }
+  }
+
+  Machine& machine_;
+  const MoeModel& model_;
+  RoutingSource& source_;
+  Workload workload_;
+  const EngineSettings& settings_;
+  EngineObserver& observer_;
+  Stream compute_;
+  ExpertStore store_;
+  MemoryId host_;
+  std::vector<LayerGraph> graphs_;
+  StepRouting routing_, next_routing_;
+  StepRecord record_;
+  std::array<Seconds, kOperators> durations_{};
+  std::vector<Event> block_ends_;
+  std::vector<std::vector<ExpertUse>> waves_;
+};
+
+}  // namespace
+
+void run_engine(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
+                const EngineSettings& settings, EngineObserver& observer) {
+  if (source.layers() != model.moe_layers || source.experts() != model.experts ||
+      source.top_k() != model.top_k)
+    throw InputError("", 0,
+                     "the routing has " + std::to_string(source.layers()) + " MoE layers of " +
+                         std::to_string(source.experts()) + " experts, top-" + std::to_string(source.top_k()),
+                     model.name + "'s " + std::to_string(model.moe_layers) + " layers of " +
+                         std::to_string(model.experts) + " experts, top-" + std::to_string(model.top_k));
+  Engine(machine, model, source, workload, settings, observer).run();
+}
+
+}  // namespace specmoe

@@ -1,0 +1,85 @@
+// What is asked of the engine: requests in batches, as a sequence of steps that does not depend on time.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "models/moe/model.hpp"
+#include "models/moe/routing.hpp"
+#include "sim/policies/eviction.hpp"
+#include "sim/policies/predictor.hpp"
+
+namespace specmoe {
+
+/// Static batching: `batch` requests start together, are prefilled in one step and decoded until each is
+/// done; then the next batch starts.
+struct Workload {
+  std::int64_t first_request = 0, requests = 1, batch = 1;
+  /// Without prefill the decode rows run alone, on a KV cache that is already there.
+  bool prefill = true;
+  /// At most so many decoded tokens a request.
+  std::optional<std::int64_t> output_tokens;
+};
+
+/// One sequence's part of a step.
+struct Slice {
+  std::int64_t request, first_row, rows;
+  /// Positions in its KV cache before the step.
+  std::int64_t context;
+};
+
+struct Step {
+  bool prefill = false;
+  std::vector<Slice> slices;
+  std::int64_t tokens() const;
+};
+
+/// The steps of a workload, one after another.
+class StepPlan {
+ public:
+  StepPlan(const RoutingSource& source, const Workload& workload);
+  std::optional<Step> next();
+
+ private:
+  struct Sequence {
+    std::int64_t request, row, end_row, context;
+  };
+  void start_batch();
+
+  const RoutingSource& source_;
+  Workload workload_;
+  std::int64_t next_request_;
+  bool prefill_due_ = false;
+  std::vector<Sequence> active_;
+};
+
+/// Largest step and KV cache of a workload, for the memory bill.
+struct WorkloadPeak {
+  std::int64_t step_tokens = 0;  // of a prefill step
+  StepShape longest;             // the step with the most cached positions
+  std::int64_t steps = 0, tokens = 0;
+};
+WorkloadPeak peak_of(const MoeModel& model, const RoutingSource& source, const Workload& workload);
+
+/// Which MoE layers a step runs through: all, or of an encoder-decoder model the encoder's in prefill and the
+/// decoder's in decode.
+std::pair<int, int> layers_of(const MoeModel& model, bool prefill);
+StepShape shape_of(const MoeModel& model, const RoutingSource& source, const Step& step);
+/// Reads the routing of a step. @throws InputError if the source cannot deliver it.
+void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, StepRouting& out);
+
+/// The units of work of one layer in the order in which the engine takes them up: with deduplication each
+/// expert once, in order of first appearance, with all its tokens; without, every (token, expert) pair by
+/// itself, a wave a token.
+struct ExpertUse {
+  std::int32_t expert;
+  std::int64_t rows;
+};
+void expert_waves(const StepRouting& routing, int layer, int experts, bool deduplicate,
+                  std::vector<std::vector<ExpertUse>>& waves);
+
+/// For each expert the dates (in accesses) at which the engine will use it.
+FutureUses future_uses(const MoeModel& model, RoutingSource& source, const Workload& workload,
+                       bool deduplicate);
+
+}  // namespace specmoe

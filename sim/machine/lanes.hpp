@@ -1,0 +1,43 @@
+// What streams and copy engines need of a simulation kernel. simulated_machine.cpp gives it on SimGrid.
+#pragma once
+#include <memory>
+
+#include "models/hardware/platform.hpp"
+#include "sim/base/units.hpp"
+
+namespace specmoe {
+
+/// Does one thing at a time on a lane, and goes on when it has ended.
+class Worker {
+ public:
+  /// The activity or the wait that was started on the lane has ended.
+  virtual void go_on() = 0;
+
+ protected:
+  ~Worker() = default;
+};
+
+/// Starts one activity after another for a worker; each returns at once. Durations and sizes are positive.
+class Lane {
+ public:
+  virtual ~Lane() = default;
+  virtual void wait_until(Seconds date) = 0;
+  /// Shares the device with what else runs on it.
+  virtual void execute(DeviceId device, Seconds duration) = 0;
+  /// Crosses the links from one memory to another, sharing each with what else crosses it.
+  virtual void cross(MemoryId from, MemoryId to, HostMemory host, Bytes payload) = 0;
+  virtual void read(MemoryId disk, Bytes bytes) = 0;
+  virtual void write(MemoryId disk, Bytes bytes) = 0;
+};
+
+class SimulationKernel {
+ public:
+  virtual ~SimulationKernel() = default;
+  virtual Seconds now() const = 0;
+  virtual std::unique_ptr<Lane> open_lane(Worker& worker) = 0;
+  /// Called by the host program: returns after resume_host.
+  virtual void suspend_host() = 0;
+  virtual void resume_host() = 0;
+};
+
+}  // namespace specmoe

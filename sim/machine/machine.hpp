@@ -1,0 +1,77 @@
+// The surface that an inference engine programs against, shaped like a CUDA runtime. SimulatedMachine gives
+// each verb a simulated activity; a CudaMachine gives it the real call.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "models/hardware/platform.hpp"
+#include "sim/base/kernel.hpp"
+#include "sim/base/units.hpp"
+
+namespace specmoe {
+
+/// A queue of work that runs in order. Handle of the machine that opened it.
+struct Stream {
+  int index = -1;
+};
+
+/// A point in a stream. Shared: kept as long as someone may wait on it or ask for its time.
+class EventState {
+ public:
+  virtual ~EventState() = default;
+};
+using Event = std::shared_ptr<EventState>;
+
+/// Names a copy in the timeline.
+struct CopyLabel {
+  const char* name = "copy";
+  std::int32_t layer = -1;
+  std::int32_t expert = -1;
+};
+
+/// Hears of work as it ends. Dates are on the machine's clock.
+class MachineObserver {
+ public:
+  virtual ~MachineObserver() = default;
+  virtual void stream_opened(Stream, DeviceId, const std::string& /*name*/) {}
+  virtual void kernel_ended(Stream, const Kernel&, Seconds /*start*/, Seconds /*end*/) {}
+  /// start is when the copy engine took it up.
+  virtual void copy_ended(Stream, const CopyLabel&, const Route&, Bytes, Seconds /*start*/, Seconds /*end*/) {
+  }
+};
+
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual const Platform& platform() const = 0;
+
+  /// Streams are in order; streams of one device run beside each other.
+  virtual Stream open_stream(DeviceId device, const std::string& name) = 0;
+  /// Appends a kernel; returns at once and costs the host one launch.
+  virtual void launch(Stream stream, const Kernel& kernel) = 0;
+  /// Appends a copy; costs the host one call. One copy engine a device and direction serves its streams'
+  /// copies first come, first served. From or to pageable host memory the call returns when the copy has
+  /// ended.
+  virtual void copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
+                    const CopyLabel& label = {}) = 0;
+  /// Appends a point that is reached when all before it has ended.
+  virtual Event record(Stream stream) = 0;
+  /// What is appended after this starts only when the event has been reached.
+  virtual void wait(Stream stream, const Event& event) = 0;
+  /// The host waits for the event.
+  virtual void synchronize(const Event& event) = 0;
+  /// When the event was reached. @throws std::logic_error if the host does not know yet that it was.
+  virtual Seconds time_of(const Event& event) const = 0;
+  /// The host's clock.
+  virtual Seconds now() const = 0;
+};
+
+/// Runs `program` as the host thread of a simulated machine (SimGrid; one actor) until it returns and all its
+/// streams have drained. At most once a process: see run_isolated. What the program throws is thrown again
+/// here; a program that waits for what never comes is a std::logic_error.
+/// @return the date at which everything had ended.
+Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
+                 MachineObserver* observer = nullptr);
+
+}  // namespace specmoe

@@ -1,0 +1,127 @@
+#include "sim/machine/stream_machine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace specmoe {
+namespace {
+
+StreamEvent& own(const Event& event) {
+  auto* mine = dynamic_cast<StreamEvent*>(event.get());
+  if (!mine) throw std::logic_error("deadlock: no stream of this machine recorded the event");
+  return *mine;
+}
+
+}  // namespace
+
+Stream StreamMachine::open_stream(DeviceId device, const std::string& name) {
+  if (device.index < 0 || device.index >= static_cast<int>(platform_.devices.size()))
+    throw std::logic_error("open_stream: the platform has no such device");
+  const Stream id{static_cast<int>(streams_.size())};
+  streams_.push_back({std::make_unique<StreamQueue>(shop_, id, device), device});
+  if (shop_.observer) shop_.observer->stream_opened(id, device, name);
+  return id;
+}
+
+void StreamMachine::launch(Stream stream, const Kernel& kernel) {
+  const OpenStream& on = opened(stream);
+  const Seconds duration = kernel_time(platform_, on.device, kernel);
+  if (!(duration >= Seconds{0}) || !std::isfinite(duration.value))
+    throw std::logic_error(std::string("launch: no duration for kernel ") + kernel.name);
+  append(on, calls(on).launch, KernelOp{kernel, duration});
+}
+
+void StreamMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
+                         const CopyLabel& label) {
+  const OpenStream& on = opened(stream);
+  if (bytes < Bytes{0}) throw std::logic_error("copy: a negative number of bytes");
+  append(on, calls(on).copy, CopyOp{&way(from, to, host), bytes, label});
+  if (host == HostMemory::pageable) {
+    const auto ended = std::make_shared<StreamEvent>(Seconds{0});
+    append(on, Seconds{0}, RecordOp{ended});
+    await(*ended);
+  }
+}
+
+Event StreamMachine::record(Stream stream) {
+  const OpenStream& on = opened(stream);
+  auto event = std::make_shared<StreamEvent>(calls(on).synchronize);
+  append(on, calls(on).event, RecordOp{event});
+  return event;
+}
+
+void StreamMachine::wait(Stream stream, const Event& event) {
+  const OpenStream& on = opened(stream);
+  own(event);
+  append(on, calls(on).event, WaitOp{std::static_pointer_cast<StreamEvent>(event)});
+}
+
+void StreamMachine::synchronize(const Event& event) {
+  StreamEvent& mine = own(event);
+  clock_ += mine.synchronize_call;
+  await(mine);
+}
+
+// An event that the simulation has reached lies in the host's past, since the host's clock is never behind.
+Seconds StreamMachine::time_of(const Event& event) const {
+  const StreamEvent& mine = own(event);
+  if (!mine.reached) throw std::logic_error("time_of: the host does not know yet that the event was reached");
+  return mine.date;
+}
+
+const StreamMachine::OpenStream& StreamMachine::opened(Stream stream) const {
+  if (stream.index < 0 || stream.index >= static_cast<int>(streams_.size()))
+    throw std::logic_error("no such stream was opened");
+  return streams_[static_cast<std::size_t>(stream.index)];
+}
+
+template <class T>
+void StreamMachine::append(const OpenStream& stream, Seconds call, T op) {
+  clock_ += call;
+  stream.queue->append({clock_, std::move(op)});
+}
+
+void StreamMachine::await(StreamEvent& event) {
+  if (!event.reached) {
+    event.host_waits = true;
+    shop_.kernel.suspend_host();
+  }
+  clock_ = std::max(clock_, event.date);
+}
+
+const Way& StreamMachine::way(MemoryId from, MemoryId to, HostMemory host) {
+  const auto memories = static_cast<int>(platform_.memories.size());
+  if (std::min(from.index, to.index) < 0 || std::max(from.index, to.index) >= memories)
+    throw std::logic_error("copy: the platform has no such memory");
+  if (from == to) throw std::logic_error("copy: from a memory to itself");
+  auto& way = ways_[static_cast<std::size_t>((from.index * memories + to.index) * 2 +
+                                             (host == HostMemory::pageable))];
+  if (!way) {
+    const auto is_disk = [&](MemoryId id) { return platform_[id].kind == Memory::Kind::disk; };
+    way = {platform_.route(from, to), host, {}, {}, is_disk(from), is_disk(to), &engine(from, to)};
+    for (const Hop& hop : way->route.hops) {
+      const Link& link = platform_.links[static_cast<std::size_t>(hop.link)];
+      way->latency += link.latency;
+      way->half_size = std::max(way->half_size, link.half_size);
+    }
+  }
+  return *way;
+}
+
+// One engine for all copies out of a GPU's memory, one for all others into it, and one for each pair of
+// memories of which neither is a GPU's.
+CopyEngine& StreamMachine::engine(MemoryId from, MemoryId to) {
+  constexpr int kAny = -1;
+  const auto is_gpu_memory = [&](MemoryId id) {
+    return std::any_of(platform_.devices.begin(), platform_.devices.end(), [&](const Device& device) {
+      return device.kind == Device::Kind::gpu && device.memory == id;
+    });
+  };
+  const auto key = is_gpu_memory(from) ? std::pair(from.index, kAny)
+                   : is_gpu_memory(to) ? std::pair(kAny, to.index)
+                                       : std::pair(from.index, to.index);
+  return engines_.try_emplace(key, shop_).first->second;
+}
+
+}  // namespace specmoe

@@ -1,0 +1,59 @@
+// The machine's verbs over stream queues: what the host program calls.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/machine/lanes.hpp"
+#include "sim/machine/machine.hpp"
+#include "sim/machine/streams.hpp"
+
+namespace specmoe {
+
+/// The verbs append to stream queues and advance the host's own clock, which runs ahead of the kernel's and
+/// is never behind it; only a host that must wait gives up control. Each wrong argument is a
+/// std::logic_error, but a missing route is Platform::route's InputError.
+class StreamMachine final : public Machine {
+ public:
+  StreamMachine(const Platform& platform, SimulationKernel& kernel, MachineObserver* observer)
+      : platform_(platform),
+        shop_{kernel, observer, {}},
+        ways_(2 * platform.memories.size() * platform.memories.size()) {}
+
+  const Platform& platform() const override { return platform_; }
+  Stream open_stream(DeviceId device, const std::string& name) override;
+  void launch(Stream stream, const Kernel& kernel) override;
+  void copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
+            const CopyLabel& label) override;
+  Event record(Stream stream) override;
+  void wait(Stream stream, const Event& event) override;
+  void synchronize(const Event& event) override;
+  Seconds time_of(const Event& event) const override;
+  Seconds now() const override { return clock_; }
+
+ private:
+  struct OpenStream {
+    std::unique_ptr<StreamQueue> queue;
+    DeviceId device;
+  };
+
+  const OpenStream& opened(Stream stream) const;
+  const HostCalls& calls(const OpenStream& stream) const { return platform_[stream.device].host_calls; }
+  template <class T>
+  void append(const OpenStream& stream, Seconds call, T op);
+  void await(StreamEvent& event);
+  const Way& way(MemoryId from, MemoryId to, HostMemory host);
+  CopyEngine& engine(MemoryId from, MemoryId to);
+
+  const Platform& platform_;
+  Workshop shop_;
+  Seconds clock_;
+  std::vector<OpenStream> streams_;
+  std::map<std::pair<int, int>, CopyEngine> engines_;
+  std::vector<std::optional<Way>> ways_;  // [from, to, pageable], made when first used
+};
+
+}  // namespace specmoe

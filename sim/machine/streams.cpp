@@ -1,0 +1,130 @@
+#include "sim/machine/streams.hpp"
+
+namespace specmoe {
+
+void Workshop::serve() {
+  while (!ready.empty()) {
+    StreamQueue* stream = ready.front();
+    ready.pop_front();
+    stream->advance();
+  }
+}
+
+StreamQueue::StreamQueue(Workshop& shop, Stream id, DeviceId device)
+    : shop_(shop), id_(id), device_(device), lane_(shop.kernel.open_lane(*this)) {}
+
+void StreamQueue::append(Op op) {
+  if (!busy_) wait_until(op.issued);
+  ops_.push_back(std::move(op));
+}
+
+void StreamQueue::go_on() {
+  if (computing_) kernel_ended();
+  shop_.ready.push_back(this);
+  shop_.serve();
+}
+
+void StreamQueue::advance() {
+  for (busy_ = false; !busy_ && !ops_.empty();) {
+    if (ops_.front().issued > shop_.kernel.now())
+      wait_until(ops_.front().issued);
+    else
+      std::visit([this](const auto& op) { begin(op); }, ops_.front().what);
+  }
+}
+
+void StreamQueue::wait_until(Seconds date) {
+  busy_ = true;
+  lane_->wait_until(date);
+}
+
+void StreamQueue::begin(const KernelOp& op) {
+  started_ = shop_.kernel.now();
+  computing_ = true;
+  if (op.duration <= Seconds{0}) return kernel_ended();
+  busy_ = true;
+  lane_->execute(device_, op.duration);
+}
+
+void StreamQueue::kernel_ended() {
+  computing_ = false;
+  if (shop_.observer)
+    shop_.observer->kernel_ended(id_, std::get<KernelOp>(ops_.front().what).kernel, started_,
+                                 shop_.kernel.now());
+  ops_.pop_front();
+}
+
+void StreamQueue::begin(const CopyOp& op) {
+  busy_ = true;
+  op.way->engine->take(this);
+}
+
+void StreamQueue::copy_ended(Seconds start) {
+  const CopyOp& copy = front_copy();
+  if (shop_.observer)
+    shop_.observer->copy_ended(id_, copy.label, copy.way->route, copy.bytes, start, shop_.kernel.now());
+  ops_.pop_front();
+  shop_.ready.push_back(this);
+}
+
+void StreamQueue::begin(const RecordOp& op) {
+  StreamEvent& event = *op.event;
+  event.reached = true;
+  event.date = shop_.kernel.now();
+  shop_.ready.insert(shop_.ready.end(), event.waiting.begin(), event.waiting.end());
+  if (event.host_waits) shop_.kernel.resume_host();
+  ops_.pop_front();
+}
+
+void StreamQueue::begin(const WaitOp& op) {
+  if (op.event->reached) return ops_.pop_front();
+  busy_ = true;
+  op.event->waiting.push_back(this);
+}
+
+CopyEngine::CopyEngine(Workshop& shop) : shop_(shop), lane_(shop.kernel.open_lane(*this)) {}
+
+void CopyEngine::take(StreamQueue* stream) {
+  queue_.push_back(stream);
+  if (queue_.size() == 1) begin();
+}
+
+void CopyEngine::go_on() {
+  advance();
+  shop_.serve();
+}
+
+void CopyEngine::begin() {
+  started_ = shop_.kernel.now();
+  stage_ = Stage::read;
+  const Seconds latency = queue_.front()->front_copy().way->latency;
+  if (latency > Seconds{0})
+    lane_->wait_until(started_ + latency);
+  else
+    advance();
+}
+
+// Starts the next stage that takes time.
+void CopyEngine::advance() {
+  const CopyOp& copy = queue_.front()->front_copy();
+  const Way& way = *copy.way;
+  if (stage_ == Stage::read) {
+    stage_ = Stage::cross;
+    if (way.from_disk && copy.bytes > Bytes{0}) return lane_->read(way.route.from, copy.bytes);
+  }
+  if (stage_ == Stage::cross) {
+    stage_ = Stage::write;
+    if (const Bytes payload = copy.bytes + way.half_size; payload > Bytes{0})
+      return lane_->cross(way.route.from, way.route.to, way.host, payload);
+  }
+  if (stage_ == Stage::write) {
+    stage_ = Stage::end;
+    if (way.to_disk && copy.bytes > Bytes{0}) return lane_->write(way.route.to, copy.bytes);
+  }
+  StreamQueue* stream = queue_.front();
+  queue_.pop_front();
+  stream->copy_ended(started_);
+  if (!queue_.empty()) begin();
+}
+
+}  // namespace specmoe

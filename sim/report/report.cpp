@@ -1,0 +1,130 @@
+#include "sim/report/report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "sim/base/input_error.hpp"
+
+namespace specmoe {
+
+ResultsOverview ResultsOverview::read(const std::filesystem::path& results) {
+  const H5File file = H5File::open(results);
+  if (!file.has("/", "format") || file.get_string("/", "format") != "specmoe-results")
+    throw InputError(results.string(), 0, "is no results file", "results.h5 of specmoe run");
+  ResultsOverview all{file.get_string("/", "scenario"), file.get_string("/", "description"),
+                      file.get_string("/", "platform"), file.get_string("/", "model"),
+                      file.get_string("/", "routing"),  file.get_string("/", "specmoe"),
+                      file.get_integer("/", "seed"),    file.read_strings("/notes"),
+                      file.read_strings("/unverified"), {}};
+  auto names = file.list("/runs");
+  std::sort(names.begin(), names.end(), [&](const auto& a, const auto& b) {
+    return file.get_integer("/runs/" + a, "position") < file.get_integer("/runs/" + b, "position");
+  });
+  for (const std::string& name : names) all.runs.emplace_back(name, read_summary(file, "/runs/" + name));
+  return all;
+}
+
+// "-" where there was nothing to measure.
+static std::string shown(double value, double scale, int digits) {
+  return std::isfinite(value) ? fmt::format("{:.{}f}", value * scale, digits) : "-";
+}
+
+std::string console_table(const ResultsOverview& overview) {
+  std::vector<std::vector<std::string>> rows{
+      {"strategy", "TPOT", "TTFT", "decode", "hit", "late", "exposed stall", "of it for", "moved",
+       "peak GPU"},
+      {"", "ms", "s", "tok/s", "%", "%", "ms/step", "experts ms", "GB", "GB"}};
+  for (const auto& [name, s] : overview.runs) {
+    const double step = s.exposed_stall + s.critical_path;
+    rows.push_back(
+        {name, shown(s.tpot, 1e3, 2), shown(s.ttft, 1, 3), shown(s.tokens_per_second, 1, 1),
+         shown(s.hit_rate, 100, 1), shown(s.late_rate, 100, 1),
+         fmt::format("{} ({}%)", shown(s.exposed_stall, 1e3, 2), shown(s.exposed_stall / step, 100, 0)),
+         shown(s.expert_wait, 1e3, 2),
+         shown(static_cast<double>((s.counters.demand_bytes + s.counters.prefetch_bytes).count), 1e-9, 1),
+         shown(static_cast<double>(s.peak_gpu_memory.count), 1e-9, 2)});
+  }
+  std::vector<std::size_t> width(rows[0].size(), 0);
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  std::string out = fmt::format("{}: {} on {}\n", overview.scenario, overview.model, overview.platform);
+  if (!overview.description.empty()) out += overview.description + "\n";
+  out += fmt::format("routing: {}\n\n", overview.routing);
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t i = 0; i < rows[r].size(); ++i)
+      out += i == 0 ? fmt::format("{:<{}}", rows[r][i], width[i])
+                    : fmt::format("  {:>{}}", rows[r][i], width[i]);
+    out += '\n';
+    if (r == 1) {
+      std::size_t line = 0;
+      for (const std::size_t w : width) line += w;
+      out += std::string(line + 2 * (width.size() - 1), '-') + '\n';
+    }
+  }
+  out +=
+      "\nTPOT: mean time of a decoded token. TTFT: mean time to a request's first token. hit: of expert "
+      "accesses in\n"
+      "decode, found in GPU memory or on the way. exposed stall: step beyond its critical path (every "
+      "expert\n"
+      "resident, no host). moved: expert bytes copied into GPU memory, prefill included.\n";
+  for (const std::string& note : overview.notes) out += "note: " + note + "\n";
+  if (!overview.unverified.empty())
+    out += fmt::format("note: {} numbers of the platform are not verified (specmoe list platforms {})\n",
+                       overview.unverified.size(), overview.platform);
+  return out;
+}
+
+namespace {
+struct ToJson {
+  nlohmann::ordered_json& json;
+  void operator()(const char* name, double v) const {
+    json[name] = std::isfinite(v) ? nlohmann::ordered_json(v) : nlohmann::ordered_json(nullptr);
+  }
+  void operator()(const char* name, std::int64_t v) const { json[name] = v; }
+  void operator()(const char* name, Bytes v) const { json[name] = v.count; }
+};
+struct ToCsv {
+  std::string& names;
+  std::string& values;
+  void operator()(const char* name, double v) const {
+    add(name, std::isfinite(v) ? fmt::format("{}", v) : "");
+  }
+  void operator()(const char* name, std::int64_t v) const { add(name, fmt::format("{}", v)); }
+  void operator()(const char* name, Bytes v) const { add(name, fmt::format("{}", v.count)); }
+  void add(const char* name, const std::string& value) const {
+    names += fmt::format(",{}", name);
+    values += "," + value;
+  }
+};
+}  // namespace
+
+std::string as_json(const ResultsOverview& overview) {
+  nlohmann::ordered_json json{{"scenario", overview.scenario},    {"description", overview.description},
+                              {"platform", overview.platform},    {"model", overview.model},
+                              {"routing", overview.routing},      {"seed", overview.seed},
+                              {"specmoe", overview.specmoe},      {"notes", overview.notes},
+                              {"unverified", overview.unverified}};
+  for (const auto& [name, summary] : overview.runs) {
+    nlohmann::ordered_json run{{"strategy", name}};
+    for_each_field(summary, ToJson{run});
+    json["runs"].push_back(run);
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string as_csv(const ResultsOverview& overview) {
+  std::string head, body;
+  for (const auto& [name, summary] : overview.runs) {
+    std::string names, values, quoted;
+    for (const char c : name) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    for_each_field(summary, ToCsv{names, values});
+    head = "strategy" + names + "\n";
+    body += "\"" + quoted + "\"" + values + "\n";
+  }
+  return head + body;
+}
+
+}  // namespace specmoe

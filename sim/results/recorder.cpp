@@ -1,0 +1,239 @@
+#include "sim/results/recorder.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace specmoe {
+
+// The growing datasets of a run; destroyed before the file is closed.
+struct Recorder::Columns {
+  using Type = H5Growing::Type;
+  H5Growing phase, sequences, tokens, routed, accesses, hits, misses, requested, issued, useful, late,
+      useless, evictions, demand_bytes, prefetch_bytes, start, duration, critical_path, exposed_stall,
+      expert_wait, block_duration, layer_accesses, layer_hits;
+
+  Columns(H5File& file, const MoeModel& model)
+      : phase(file, "/steps/phase", Type::int16),
+        sequences(file, "/steps/sequences", Type::int64),
+        tokens(file, "/steps/tokens", Type::int64),
+        routed(file, "/steps/routed", Type::int64),
+        accesses(file, "/steps/accesses", Type::int64),
+        hits(file, "/steps/hits", Type::int64),
+        misses(file, "/steps/misses", Type::int64),
+        requested(file, "/steps/prefetch_requested", Type::int64),
+        issued(file, "/steps/prefetch_issued", Type::int64),
+        useful(file, "/steps/prefetch_useful", Type::int64),
+        late(file, "/steps/prefetch_late", Type::int64),
+        useless(file, "/steps/prefetch_useless", Type::int64),
+        evictions(file, "/steps/evictions", Type::int64),
+        demand_bytes(file, "/steps/demand_bytes", Type::int64),
+        prefetch_bytes(file, "/steps/prefetch_bytes", Type::int64),
+        start(file, "/steps/start", Type::float64),
+        duration(file, "/steps/duration", Type::float64),
+        critical_path(file, "/steps/critical_path", Type::float64),
+        exposed_stall(file, "/steps/exposed_stall", Type::float64),
+        expert_wait(file, "/steps/expert_wait", Type::float64),
+        block_duration(file, "/layers/duration", Type::float32,
+                       {static_cast<std::int64_t>(model.blocks.size())}),
+        layer_accesses(file, "/layers/accesses", Type::int32, {model.moe_layers}),
+        layer_hits(file, "/layers/hits", Type::int32, {model.moe_layers}) {}
+};
+
+Recorder::Recorder(const std::filesystem::path& file, const Scenario& scenario, const Strategy& strategy,
+                   Timeline* timeline)
+    : scenario_(scenario),
+      strategy_(strategy),
+      timeline_(timeline),
+      file_(H5File::create(file)),
+      columns_(std::make_unique<Columns>(file_, scenario.model)),
+      links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
+
+Recorder::~Recorder() = default;
+
+void Recorder::step_ended(const StepRecord& step) {
+  const Counters& c = step.counters;
+  columns_->phase.append(std::int64_t{step.prefill ? 0 : 1});
+  columns_->sequences.append(step.sequences);
+  columns_->tokens.append(step.tokens);
+  columns_->routed.append(c.routed);
+  columns_->accesses.append(c.accesses);
+  columns_->hits.append(c.hits);
+  columns_->misses.append(c.misses);
+  columns_->requested.append(c.requested);
+  columns_->issued.append(c.issued);
+  columns_->useful.append(c.useful);
+  columns_->late.append(c.late);
+  columns_->useless.append(c.useless);
+  columns_->evictions.append(c.evictions);
+  columns_->demand_bytes.append(c.demand_bytes.count);
+  columns_->prefetch_bytes.append(c.prefetch_bytes.count);
+  columns_->start.append(step.start.value);
+  columns_->duration.append(step.duration().value);
+  columns_->critical_path.append(step.critical_path.value);
+  columns_->exposed_stall.append(step.exposed_stall().value);
+  columns_->expert_wait.append(step.expert_wait.value);
+  columns_->layer_accesses.append(step.layer_accesses);
+  columns_->layer_hits.append(step.layer_hits);
+  std::vector<double> durations;
+  Seconds before = step.start;
+  for (const Seconds end : step.block_end) {
+    durations.push_back(std::max(0.0, (end - before).value));
+    before = std::max(before, end);
+  }
+  columns_->block_duration.append(durations);
+
+  summary_.counters += c;
+  ++summary_.steps;
+  if (step.prefill) {
+    waiting_requests_ = step.sequences;
+    batch_start_ = step.start.value;
+  }
+  // A decoder-only prefill ends with the first token; an encoder's is followed by the decoder's first step.
+  if (waiting_requests_ > 0 && (!step.prefill || !scenario_.model.encoder_decoder())) {
+    first_token_time_ += static_cast<double>(waiting_requests_) * (step.end.value - batch_start_);
+    first_tokens_ += waiting_requests_;
+    waiting_requests_ = 0;
+  }
+  if (!step.prefill) {
+    const double duration = step.duration().value;
+    ++decode_steps_;
+    decode_time_ += duration;
+    token_time_ += duration * static_cast<double>(step.tokens);
+    summary_.decoded_tokens += step.tokens;
+    stall_ += step.exposed_stall().value;
+    wait_ += step.expert_wait.value;
+    path_ += step.critical_path.value;
+    decode_accesses_ += c.accesses;
+    decode_hits_ += c.hits;
+    decode_late_ += c.late;
+  }
+  if (timeline_) timeline_->step_ended();
+}
+
+void Recorder::run_ended(std::int64_t useless, Bytes cache_peak) {
+  summary_.counters.useless += useless;
+  cache_peak_ = cache_peak;
+}
+
+void Recorder::stream_opened(Stream stream, DeviceId device, const std::string& name) {
+  streams_.resize(std::max(streams_.size(), static_cast<std::size_t>(stream.index) + 1));
+  streams_[static_cast<std::size_t>(stream.index)].name = name;
+  if (timeline_) timeline_->stream(stream, scenario_.platform[device].name + " " + name);
+}
+
+void Recorder::kernel_ended(Stream stream, const Kernel& kernel, Seconds start, Seconds end) {
+  StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
+  ++use.kernels;
+  use.busy += (end - start).value;
+  ++summary_.activities;
+  if (timeline_) timeline_->kernel(stream, kernel, start, end);
+}
+
+void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& route, Bytes bytes,
+                          Seconds start, Seconds end) {
+  const auto count = [&](std::size_t i) {
+    links_[i].bytes += bytes.count;
+    ++links_[i].copies;
+    links_[i].busy += (end - start).value;
+  };
+  for (const Hop& hop : route.hops) count(2 * static_cast<std::size_t>(hop.link) + (hop.forward ? 0 : 1));
+  for (const MemoryId end_memory : {route.from, route.to})
+    if (scenario_.platform[end_memory].kind == Memory::Kind::disk)
+      count(2 * scenario_.platform.links.size() + static_cast<std::size_t>(end_memory.index));
+  ++summary_.activities;
+  if (timeline_) timeline_->copy(stream, label, route, bytes, start, end);
+}
+
+static double percentile(std::vector<double> values, double share) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::sort(values.begin(), values.end());
+  const double at = share * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+
+RunSummary Recorder::finish(Seconds total_time) {
+  columns_.reset();  // flushes
+  const auto ratio = [](double a, double b) {
+    return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
+  };
+  RunSummary& s = summary_;
+  const auto phase = file_.read<std::int16_t>("/steps/phase");
+  const auto duration = file_.read<double>("/steps/duration");
+  std::vector<double> decode;
+  for (std::size_t i = 0; i < phase.size(); ++i)
+    if (phase[i] == 1) decode.push_back(duration[i]);
+  const auto steps = static_cast<double>(decode_steps_);
+  s.total_time = total_time.value;
+  s.ttft = ratio(first_token_time_, static_cast<double>(first_tokens_));
+  s.tpot = ratio(token_time_, static_cast<double>(s.decoded_tokens));
+  s.tpot_p50 = percentile(decode, 0.50);
+  s.tpot_p99 = percentile(std::move(decode), 0.99);
+  s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
+  s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
+  s.late_rate = ratio(static_cast<double>(decode_late_), static_cast<double>(decode_accesses_));
+  s.hit_rate_all = ratio(static_cast<double>(s.counters.hits), static_cast<double>(s.counters.accesses));
+  s.exposed_stall = ratio(stall_, steps);
+  s.expert_wait = ratio(wait_, steps);
+  s.critical_path = ratio(path_, steps);
+  double busy = 0;
+  for (const StreamUse& stream : streams_) busy += stream.busy;
+  s.gpu_utilisation = ratio(busy, s.total_time);
+  s.cache_capacity = strategy_.settings.cache_capacity;
+  s.peak_gpu_memory = strategy_.bill.taken() + cache_peak_;
+  write_summary(file_, "/", s);
+
+  const Platform& platform = scenario_.platform;
+  std::vector<std::string> names, directions;
+  std::vector<std::int64_t> bytes, copies;
+  std::vector<double> times;
+  const auto add = [&](const std::string& name, const std::string& direction, const LinkUse& use) {
+    names.push_back(name);
+    directions.push_back(direction);
+    bytes.push_back(use.bytes);
+    copies.push_back(use.copies);
+    times.push_back(use.busy);
+  };
+  for (std::size_t i = 0; i < platform.links.size(); ++i) {
+    const Link& link = platform.links[i];
+    add(link.name, link.a + " -> " + link.b, links_[2 * i]);
+    add(link.name, link.b + " -> " + link.a, links_[2 * i + 1]);
+  }
+  for (std::size_t i = 0; i < platform.memories.size(); ++i)
+    if (platform.memories[i].kind == Memory::Kind::disk)
+      add(platform.memories[i].name, "disk", links_[2 * platform.links.size() + i]);
+  file_.write_strings("/links/name", names);
+  file_.write_strings("/links/direction", directions);
+  file_.write("/links/bytes", bytes);
+  file_.write("/links/copies", copies);
+  file_.write("/links/busy", times);
+
+  names.clear();
+  times.clear();
+  copies.clear();
+  for (const StreamUse& stream : streams_) {
+    names.push_back(stream.name);
+    times.push_back(stream.busy);
+    copies.push_back(stream.kernels);
+  }
+  file_.write_strings("/streams/name", names);
+  file_.write("/streams/busy", times);
+  file_.write("/streams/kernels", copies);
+
+  names.clear();
+  bytes.clear();
+  for (const auto& [name, size] : strategy_.bill.items) {
+    names.push_back(name);
+    bytes.push_back(size.count);
+  }
+  names.push_back("expert_cache");
+  bytes.push_back(s.cache_capacity.count);
+  file_.write_strings("/memory/name", names);
+  file_.write("/memory/bytes", bytes);
+  file_.flush();
+  return s;
+}
+
+}  // namespace specmoe

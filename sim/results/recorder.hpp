@@ -1,0 +1,79 @@
+// What a run records: per step and per layer into HDF5 as it goes, totals in memory, and on request a
+// timeline.
+//
+// results.h5 ("specmoe-results" version 1):
+//   /                      attributes: format, version, specmoe, scenario, platform, model, routing, seed
+//   /scenario              text: the scenario file as read
+//   /notes                 text [note]
+//   /unverified            text [number]: numbers of the platform without a verified source
+//   /runs/<strategy>       attributes: position, and the numbers of RunSummary under the same names
+//     /steps/phase         int16 [step]: 0 prefill, 1 decode
+//     /steps/{sequences,tokens,routed,accesses,hits,misses,prefetch_requested,prefetch_issued,prefetch_useful,
+//             prefetch_late,prefetch_useless,evictions,demand_bytes,prefetch_bytes}   int64 [step]
+//     /steps/{start,duration,critical_path,exposed_stall,expert_wait}                 float64 [step], s
+//     /layers/duration     float32 [step, block], s: from the end of the block before; 0 where a block did
+//     not run /layers/{accesses,hits}   int32 [step, MoE layer] /links/{name,direction} text, {bytes,copies}
+//     int64, {busy} float64 s, [link direction] /streams/{name} text, {busy} float64 s, {kernels} int64,
+//     [stream] /memory/{name} text, {bytes} int64, [item of GPU memory]
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/base/h5.hpp"
+#include "sim/engine/engine.hpp"
+#include "sim/machine/machine.hpp"
+#include "sim/results/summary.hpp"
+#include "sim/results/timeline.hpp"
+#include "sim/scenario/scenario.hpp"
+
+namespace specmoe {
+
+class Recorder : public EngineObserver, public MachineObserver {
+ public:
+  /// @param file is emptied and takes one run, at "/".
+  Recorder(const std::filesystem::path& file, const Scenario& scenario, const Strategy& strategy,
+           Timeline* timeline);
+  ~Recorder() override;
+
+  void step_ended(const StepRecord& step) override;
+  void run_ended(std::int64_t useless, Bytes cache_peak) override;
+  void stream_opened(Stream stream, DeviceId device, const std::string& name) override;
+  void kernel_ended(Stream stream, const Kernel& kernel, Seconds start, Seconds end) override;
+  void copy_ended(Stream stream, const CopyLabel& label, const Route& route, Bytes bytes, Seconds start,
+                  Seconds end) override;
+
+  /// Writes totals, links, streams and memory, and closes the datasets.
+  RunSummary finish(Seconds total_time);
+
+ private:
+  struct Columns;
+  struct LinkUse {
+    std::int64_t bytes = 0, copies = 0;
+    double busy = 0;
+  };
+  struct StreamUse {
+    std::string name;
+    std::int64_t kernels = 0;
+    double busy = 0;
+  };
+
+  const Scenario& scenario_;
+  const Strategy& strategy_;
+  Timeline* timeline_;
+  H5File file_;
+  std::unique_ptr<Columns> columns_;
+  RunSummary summary_;
+  // Sums over decode steps.
+  double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0;
+  std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
+  // Requests whose first token is still to come, and the date at which their batch started.
+  std::int64_t waiting_requests_ = 0, first_tokens_ = 0;
+  double batch_start_ = 0, first_token_time_ = 0;
+  Bytes cache_peak_;
+  std::vector<StreamUse> streams_;
+  std::vector<LinkUse> links_;  // [2 * link + (forward ? 0 : 1)], then [memory] for disks
+};
+
+}  // namespace specmoe

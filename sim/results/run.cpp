@@ -1,0 +1,179 @@
+#include "sim/results/run.hpp"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <new>
+
+#include "sim/base/build_info.hpp"
+#include "sim/base/h5.hpp"
+#include "sim/base/input_error.hpp"
+#include "sim/base/isolated.hpp"
+#include "sim/results/recorder.hpp"
+#include "sim/results/timeline.hpp"
+
+namespace specmoe {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Counts the steps that children have ended; in memory that they share with us.
+class SharedCount {
+ public:
+  SharedCount()
+      : memory_(::mmap(nullptr, sizeof(std::atomic<std::int64_t>), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+    new (memory_) std::atomic<std::int64_t>(0);
+  }
+  SharedCount(const SharedCount&) = delete;
+  SharedCount& operator=(const SharedCount&) = delete;
+  ~SharedCount() { ::munmap(memory_, sizeof(std::atomic<std::int64_t>)); }
+  std::atomic<std::int64_t>& operator*() const { return *static_cast<std::atomic<std::int64_t>*>(memory_); }
+
+ private:
+  void* memory_;
+};
+
+class CountingRecorder : public Recorder {
+ public:
+  CountingRecorder(const fs::path& file, const Scenario& scenario, const Strategy& strategy,
+                   Timeline* timeline, std::atomic<std::int64_t>& steps)
+      : Recorder(file, scenario, strategy, timeline), steps_(steps) {}
+  void step_ended(const StepRecord& step) override {
+    Recorder::step_ended(step);
+    ++steps_;
+  }
+
+ private:
+  std::atomic<std::int64_t>& steps_;
+};
+
+// Changes when anything that the results depend on does: scenario, program, shipped data, trace.
+std::string fingerprint(const Scenario& scenario) {
+  std::string all = version() + scenario.text;
+  const auto stamp = [&](const fs::path& file) {
+    std::error_code ignored;
+    all +=
+        fmt::format("{} {} {};", file.string(), fs::last_write_time(file, ignored).time_since_epoch().count(),
+                    fs::file_size(file, ignored));
+  };
+  stamp(fs::read_symlink("/proc/self/exe"));
+  for (const fs::path& folder : {home() / "platforms", home() / "models/moe/specs"}) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) stamp(entry.path());
+  }
+  if (!scenario.routing.trace.empty()) stamp(scenario.routing.trace);
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  for (const char c : all) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return fmt::format("{:016x}", hash);
+}
+
+bool is_complete(const fs::path& part, const std::string& print) {
+  try {
+    return fs::exists(part) && H5File::open(part).get_string("/", "fingerprint") == print;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+void simulate_strategy(const Scenario& scenario, const Strategy& strategy, const fs::path& part,
+                       const std::string& print, Timeline* timeline, std::atomic<std::int64_t>& steps) {
+  const fs::path unfinished = part.string() + ".unfinished";
+  {
+    CountingRecorder recorder(unfinished, scenario, strategy, timeline, steps);
+    const auto source = scenario.routing.open();
+    const Seconds end = simulate(
+        scenario.platform,
+        [&](Machine& machine) {
+          run_engine(machine, scenario.model, *source, scenario.workload, strategy.settings, recorder);
+        },
+        &recorder);
+    recorder.finish(end);
+  }
+  H5File::modify(unfinished).set("/", "fingerprint", print);
+  fs::rename(unfinished, part);
+}
+
+void join(const Scenario& scenario, const std::vector<fs::path>& parts, const fs::path& file) {
+  const fs::path unfinished = file.string() + ".unfinished";
+  {
+    H5File out = H5File::create(unfinished);
+    out.set("/", "format", "specmoe-results");
+    out.set("/", "version", std::int64_t{1});
+    out.set("/", "specmoe", version());
+    out.set("/", "scenario", scenario.name);
+    out.set("/", "description", scenario.description);
+    out.set("/", "platform", scenario.platform.name);
+    out.set("/", "model", scenario.model.name);
+    out.set("/", "routing", scenario.routing.open()->description());
+    out.set("/", "seed", static_cast<std::int64_t>(scenario.seed));
+    out.write_strings("/scenario", {scenario.text});
+    out.write_strings("/notes", scenario.notes);
+    std::vector<std::string> unverified;
+    for (const Provenance& p : scenario.platform.provenance)
+      if (p.unverified) unverified.push_back(fmt::format("{}: {} ({})", p.path, p.value, p.source));
+    out.write_strings("/unverified", unverified);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::string group = "/runs/" + scenario.strategies[i].name;
+      out.copy_from(H5File::open(parts[i]), "/", group);
+      out.remove(group, "fingerprint");
+      out.set(group, "position", static_cast<std::int64_t>(i));
+    }
+  }
+  fs::rename(unfinished, file);
+}
+
+}  // namespace
+
+fs::path run_scenario(const Scenario& scenario, const RunOptions& options) {
+  const fs::path parts_folder = options.out / "parts";
+  std::error_code error;
+  fs::create_directories(parts_folder, error);
+  if (error)
+    throw InputError(options.out.string(), 0, "cannot be made: " + error.message(), "a writable place");
+
+  const std::string print = fingerprint(scenario);
+  const SharedCount steps;
+  std::vector<fs::path> parts, fragments;
+  std::vector<IsolatedWork> works;
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < scenario.strategies.size(); ++i) {
+    const Strategy& strategy = scenario.strategies[i];
+    const fs::path part = parts.emplace_back(parts_folder / fmt::format("{}.h5", i));
+    const fs::path fragment = fragments.emplace_back(parts_folder / fmt::format("{}.timeline", i));
+    if (is_complete(part, print + strategy.name) && (!options.timeline || fs::exists(fragment))) {
+      if (options.say) options.say(strategy.name + ": already simulated");
+      continue;
+    }
+    names.push_back(strategy.name);
+    works.push_back([&, i, part, fragment] {
+      std::optional<Timeline> timeline;
+      if (options.timeline)
+        timeline.emplace(fragment, scenario.platform, static_cast<int>(i), scenario.strategies[i].name,
+                         options.timeline_steps);
+      simulate_strategy(scenario, scenario.strategies[i], part, print + scenario.strategies[i].name,
+                        timeline ? &*timeline : nullptr, *steps);
+      return std::string();
+    });
+  }
+  const auto all_steps = static_cast<double>(scenario.peak.steps) * static_cast<double>(works.size());
+  run_isolated(
+      works, options.jobs,
+      [&](std::size_t i) {
+        if (options.say) options.say(names[i] + ": simulated");
+      },
+      [&] {
+        if (options.progress && all_steps > 0)
+          options.progress(static_cast<double>((*steps).load()) / all_steps);
+      });
+
+  const fs::path file = options.out / "results.h5";
+  join(scenario, parts, file);
+  if (options.timeline) join_timelines(fragments, *options.timeline);
+  fs::remove_all(parts_folder);
+  return file;
+}
+
+}  // namespace specmoe

@@ -1,0 +1,73 @@
+// Totals of a run, as results.h5 keeps them and every report shows them.
+#pragma once
+#include <string>
+
+#include "sim/base/h5.hpp"
+#include "sim/base/units.hpp"
+#include "sim/engine/engine.hpp"
+
+namespace specmoe {
+
+/// Times in s, bytes in B; NaN where there was nothing to measure.
+struct RunSummary {
+  double total_time = 0;
+  /// Mean over requests: from the start of its batch to its first token.
+  double ttft = 0;
+  /// Mean over decoded tokens of the duration of their step; and the 50th and 99th percentile over decode
+  /// steps.
+  double tpot = 0, tpot_p50 = 0, tpot_p99 = 0;
+  /// Decoded tokens a second of decoding.
+  double tokens_per_second = 0;
+  /// Of accesses in decode, and in all steps.
+  double hit_rate = 0, hit_rate_all = 0;
+  /// Of accesses in decode, the hits whose prefetch had not ended when it was needed.
+  double late_rate = 0;
+  /// Mean a decode step: duration beyond the critical path; the part of it that waited for experts; the path
+  /// itself.
+  double exposed_stall = 0, expert_wait = 0, critical_path = 0;
+  double gpu_utilisation = 0;
+  Bytes peak_gpu_memory, cache_capacity;
+  std::int64_t steps = 0, decoded_tokens = 0, activities = 0;
+  Counters counters;
+};
+
+/// Calls visit(name, field) for every number of the summary; field is a double, std::int64_t or Bytes.
+template <class Summary, class Visit>
+void for_each_field(Summary& s, Visit&& visit) {
+  visit("total_time", s.total_time);
+  visit("ttft", s.ttft);
+  visit("tpot", s.tpot);
+  visit("tpot_p50", s.tpot_p50);
+  visit("tpot_p99", s.tpot_p99);
+  visit("tokens_per_second", s.tokens_per_second);
+  visit("hit_rate", s.hit_rate);
+  visit("hit_rate_all", s.hit_rate_all);
+  visit("late_rate", s.late_rate);
+  visit("exposed_stall", s.exposed_stall);
+  visit("expert_wait", s.expert_wait);
+  visit("critical_path", s.critical_path);
+  visit("gpu_utilisation", s.gpu_utilisation);
+  visit("peak_gpu_memory", s.peak_gpu_memory);
+  visit("cache_capacity", s.cache_capacity);
+  visit("steps", s.steps);
+  visit("decoded_tokens", s.decoded_tokens);
+  visit("activities", s.activities);
+  visit("routed", s.counters.routed);
+  visit("accesses", s.counters.accesses);
+  visit("hits", s.counters.hits);
+  visit("misses", s.counters.misses);
+  visit("prefetch_requested", s.counters.requested);
+  visit("prefetch_issued", s.counters.issued);
+  visit("prefetch_useful", s.counters.useful);
+  visit("prefetch_late", s.counters.late);
+  visit("prefetch_useless", s.counters.useless);
+  visit("evictions", s.counters.evictions);
+  visit("demand_bytes", s.counters.demand_bytes);
+  visit("prefetch_bytes", s.counters.prefetch_bytes);
+}
+
+/// As attributes of a group.
+void write_summary(H5File& file, const std::string& group, const RunSummary& summary);
+RunSummary read_summary(const H5File& file, const std::string& group);
+
+}  // namespace specmoe

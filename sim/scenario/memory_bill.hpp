@@ -1,0 +1,28 @@
+// Where GPU memory goes.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/hardware/platform.hpp"
+#include "models/moe/model.hpp"
+#include "sim/base/units.hpp"
+#include "sim/engine/workload.hpp"
+
+namespace specmoe {
+
+/// All that must be in GPU memory at once, item by item; what is left is the expert cache's.
+struct MemoryBill {
+  std::vector<std::pair<std::string, Bytes>> items;  // weights, kv_cache, activations, workspace, reserved
+  Bytes available;                                   // of the memory, in all
+
+  Bytes taken() const;
+  /// What remains for the expert cache; negative when the items alone do not fit.
+  Bytes rest() const { return available - taken(); }
+};
+
+/// @param workspace scratch memory of the kernels' libraries.
+MemoryBill memory_bill(const Platform& platform, DeviceId gpu, const MoeModel& model,
+                       const WorkloadPeak& peak, Bytes workspace);
+
+}  // namespace specmoe

@@ -1,0 +1,364 @@
+#include "sim/scenario/scenario.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "models/moe/routing_trace.hpp"
+#include "sim/base/input_error.hpp"
+#include "sim/base/yaml.hpp"
+
+namespace specmoe {
+
+std::unique_ptr<RoutingSource> RoutingOrigin::open() const {
+  if (trace.empty()) return std::make_unique<RoutingGenerator>(generator);
+  return RoutingTrace::open(trace);
+}
+
+namespace {
+
+constexpr Bytes kWorkspace{
+    64 << 20};  // cuBLAS takes 32 MiB on Hopper and 4 MiB before it; twice that with staging
+
+// A key of a strategy's section, or else of the scenario's section of that name.
+struct Section {
+  std::optional<Yaml> own, common;
+
+  Section(const Yaml& strategy, const Yaml& scenario, const std::string& name,
+          std::initializer_list<std::string_view> keys)
+      : own(strategy.find(name)), common(scenario.find(name)) {
+    if (own) own->allow_only(keys);
+    if (common) common->allow_only(keys);
+  }
+  std::optional<Yaml> find(std::string_view key) const {
+    if (own)
+      if (auto found = own->find(key)) return found;
+    return common ? common->find(key) : std::nullopt;
+  }
+};
+
+// A name of a shipped file, or a path relative to the scenario.
+std::string name_or_file(const Yaml& node, const std::filesystem::path& folder) {
+  const std::filesystem::path local = folder / node.text();
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(local, ignored) ? local.string() : node.text();
+}
+
+MoeModel read_model(const Yaml& node, const std::filesystem::path& folder) {
+  if (node.is_scalar()) return MoeModel::load(name_or_file(node, folder));
+  node.allow_only({"name", "expert_format", "top_k"});
+  MoeModel model = MoeModel::load(name_or_file(node["name"], folder));
+  if (const auto top_k = node.find("top_k")) model.top_k = top_k->integer(1, model.experts);
+  if (const auto format = node.find("expert_format"))
+    return model.with_expert_format(format->choice<WeightFormat>({{"bf16", WeightFormat::bf16},
+                                                                  {"fp32", WeightFormat::fp32},
+                                                                  {"fp8", WeightFormat::fp8},
+                                                                  {"int8", WeightFormat::int8},
+                                                                  {"int4", WeightFormat::int4},
+                                                                  {"mxfp4", WeightFormat::mxfp4},
+                                                                  {"int3", WeightFormat::int3},
+                                                                  {"int2", WeightFormat::int2}}));
+  return model;
+}
+
+// Lengths come from the workload when the routing is generated, and from the trace when it is recorded.
+void read_routing_origin(const Yaml& document, const std::filesystem::path& folder, Scenario& scenario) {
+  const Yaml routing = document["routing"];
+  const Yaml load = document["workload"];
+  routing.allow_only({"trace", "generate"});
+  if (routing.find("trace").has_value() == routing.find("generate").has_value())
+    throw InputError(routing.file(), routing.line(), "routing: neither or both of trace and generate",
+                     "one of them");
+  load.allow_only({"requests", "first_request", "batch", "prompt_tokens", "output_tokens", "prefill"});
+  Workload& work = scenario.workload;
+  work.batch = load["batch"].integer(1, 4096);
+  work.requests = load["requests"].integer(1, 1'000'000'000);
+  if (const auto first = load.find("first_request")) work.first_request = first->integer(0, 1'000'000'000);
+  if (const auto prefill = load.find("prefill")) work.prefill = prefill->boolean();
+
+  if (const auto generate = routing.find("generate")) {
+    RoutingOptions& options = scenario.routing.generator;
+    generate->allow_only({"zipf", "reuse", "correlation"});
+    options.layers = scenario.model.moe_layers;
+    options.experts = static_cast<int>(scenario.model.experts);
+    options.top_k = static_cast<int>(scenario.model.top_k);
+    options.requests = work.first_request + work.requests;
+    options.seed = scenario.seed;
+    options.zipf = (*generate)["zipf"].number(0, 10);
+    options.reuse = (*generate)["reuse"].number(0, 1);
+    options.correlation = (*generate)["correlation"].number(0, 1);
+    options.prompt_tokens = load["prompt_tokens"].integer(1, 10'000'000);
+    options.output_tokens = load["output_tokens"].integer(1, 10'000'000);
+    return;
+  }
+  const Yaml trace = *routing.find("trace");
+  scenario.routing.trace = folder / trace.text();
+  if (const auto prompt = load.find("prompt_tokens"))
+    prompt->fail("no such key: a trace has its own prompt lengths");
+  if (const auto output = load.find("output_tokens")) work.output_tokens = output->integer(1, 10'000'000);
+  const auto source = scenario.routing.open();
+  const MoeModel& model = scenario.model;
+  if (source->layers() != model.moe_layers || source->experts() != model.experts ||
+      source->top_k() != model.top_k)
+    throw InputError(trace.file(), trace.line(),
+                     fmt::format("routing.trace: {} layers of {} experts, top-{}", source->layers(),
+                                 source->experts(), source->top_k()),
+                     fmt::format("{}'s {} MoE layers of {} experts, top-{}", model.name, model.moe_layers,
+                                 model.experts, model.top_k));
+  if (work.first_request + work.requests > source->requests())
+    load["requests"].fail(fmt::format("at most the trace's {} requests after the first {}",
+                                      source->requests(), work.first_request));
+  if (work.prefill)
+    for (std::int64_t r = work.first_request; r < work.first_request + work.requests; ++r)
+      if (source->request(r).prefill_rows == 0)
+        throw InputError(load.file(), load.line(),
+                         fmt::format("workload: request {} of the trace was recorded without its prefill", r),
+                         "prefill: false");
+}
+
+// Accesses of requests that the run does not use, so that what is popular is not learnt from the run itself.
+void count_popularity(Scenario& scenario, ExpertCounts& counts) {
+  constexpr std::int64_t kTokens = 4096;  // enough: 32 k selections a layer at top-8
+  std::unique_ptr<RoutingSource> source;
+  std::vector<std::int64_t> requests;
+  const Workload& work = scenario.workload;
+  if (scenario.routing.trace.empty()) {
+    RoutingOrigin other = scenario.routing;
+    other.generator.requests = work.first_request + work.requests + 64;
+    source = other.open();
+    for (std::int64_t r = work.first_request + work.requests; r < source->requests(); ++r)
+      requests.push_back(r);
+  } else {
+    source = scenario.routing.open();
+    for (std::int64_t r = 0; r < source->requests(); ++r)
+      if (r < work.first_request || r >= work.first_request + work.requests) requests.push_back(r);
+    if (requests.empty()) {
+      scenario.notes.push_back("popularity is counted on the run's own requests: the trace has no others");
+      for (std::int64_t r = work.first_request; r < work.first_request + work.requests; ++r)
+        requests.push_back(r);
+    }
+  }
+  counts.assign(static_cast<std::size_t>(source->layers()),
+                std::vector<std::int64_t>(static_cast<std::size_t>(source->experts()), 0));
+  std::int64_t left = kTokens;
+  std::vector<std::int16_t> rows;
+  const auto row = static_cast<std::size_t>(source->layers() * source->top_k());
+  for (const std::int64_t r : requests) {
+    const RequestInfo info = source->request(r);
+    const std::int64_t take = std::min(left, info.prefill_rows + info.decode_rows);
+    rows.resize(static_cast<std::size_t>(take) * row);
+    source->read(r, 0, take, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i] >= 0)
+        ++counts[i % row / static_cast<std::size_t>(source->top_k())][static_cast<std::size_t>(rows[i])];
+    left -= take;
+    if (left <= 0) break;
+  }
+}
+
+std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers) {
+  const auto curve = [](const Yaml& y) {
+    std::vector<double> values;
+    if (y.is_scalar()) return std::vector<double>{y.number(0, 1)};
+    for (const Yaml& item : y.items()) values.push_back(item.number(0, 1));
+    if (values.empty()) y.fail("at least one accuracy");
+    return values;
+  };
+  if (!node.is_list() || node.items().empty() || node.items().front().is_scalar()) return {curve(node)};
+  std::vector<std::vector<double>> all;
+  for (const Yaml& item : node.items()) all.push_back(curve(item));
+  if (static_cast<int>(all.size()) != layers) node.fail(fmt::format("a curve for each of {} layers", layers));
+  return all;
+}
+
+template <class Kind>
+const Kind* find_kind(std::span<const Kind> kinds, const Yaml& node) {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kinds) {
+    if (kind.name == node.text()) return &kind;
+    names.push_back(kind.name);
+  }
+  node.fail_choice(names);
+}
+
+// As the engine that recorded the trace stored them.
+std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
+  std::vector<Bytes> sizes;
+  if (!scenario.routing.trace.empty())
+    for (const std::int64_t bytes : RoutingTrace::open(scenario.routing.trace)->header().expert_bytes)
+      sizes.push_back({bytes});
+  if (sizes.empty()) where.fail("model: the routing tells no expert sizes");
+  return sizes;
+}
+
+Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
+  Bytes all;
+  for (const Bytes bytes : settings.expert_bytes) all += bytes * scenario.model.experts;
+  return all;
+}
+
+void read_cache(const Section& cache, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
+  EngineSettings& s = strategy.settings;
+  const auto eviction = cache.find("eviction");
+  s.eviction = eviction ? find_kind(eviction_kinds(), *eviction) : &eviction_kinds().front();
+  if (const auto scope = cache.find("scope"))
+    s.cache_scope = scope->choice<CacheScope>({{"global", CacheScope::global}, {"layer", CacheScope::layer}});
+  if (const auto start = cache.find("start"))
+    s.start_popular = start->choice<bool>({{"empty", false}, {"popular", true}});
+  if (s.eviction->name == "static" && !s.start_popular)
+    throw InputError(where.file(), where.line(), strategy.name + ": static eviction of an empty cache",
+                     "cache.start: popular");
+
+  const Bytes rest = strategy.bill.rest();
+  const Bytes expert = *std::max_element(s.expert_bytes.begin(), s.expert_bytes.end());
+  const Bytes least =
+      s.cache_scope == CacheScope::layer ? expert * static_cast<std::int64_t>(s.expert_bytes.size()) : expert;
+  const auto gb = [](Bytes b) { return fmt::format("{:.2f} GB", static_cast<double>(b.count) * 1e-9); };
+  std::string items;
+  for (const auto& [name, bytes] : strategy.bill.items)
+    items += fmt::format("{}{} {}", items.empty() ? "" : " + ", name, gb(bytes));
+  if (rest < least)
+    throw InputError(
+        where.file(), where.line(),
+        fmt::format("{}: {} does not fit in GPU memory by {}: {} of {} leave {}", strategy.name,
+                    scenario.model.name, gb(least - rest), items, gb(strategy.bill.available), gb(rest)),
+        fmt::format("room for one expert{} ({})", s.cache_scope == CacheScope::layer ? " a layer" : "",
+                    gb(least)));
+  const Bytes all = all_experts(scenario, s);
+  const auto capacity = cache.find("capacity");
+  if (!capacity || (capacity->is_scalar() && capacity->text() == "auto")) {
+    s.cache_capacity = std::min(rest, all);
+    return;
+  }
+  s.cache_capacity = capacity->bytes();
+  if (s.cache_capacity < least) capacity->fail(fmt::format("auto, or at least one expert: {}", gb(least)));
+  if (s.cache_capacity > rest)
+    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gb(rest),
+                               gb(s.cache_capacity - rest)));
+}
+
+void read_prefetch(const Section& prefetch, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
+  EngineSettings& s = strategy.settings;
+  const auto predictor = prefetch.find("predictor");
+  s.predictor = predictor ? find_kind(predictor_kinds(), *predictor) : &predictor_kinds().front();
+  if (const auto window = prefetch.find("window"))
+    s.window = static_cast<int>(window->integer(1, scenario.model.moe_layers));
+  if (const auto budget = prefetch.find("budget")) s.prefetch_budget = budget->bytes({1});
+  if (const auto width = prefetch.find("width"))
+    s.width = static_cast<int>(width->integer(1, scenario.model.experts));
+  if (const auto accuracy = prefetch.find("accuracy"))
+    s.accuracy = read_accuracy(*accuracy, scenario.model.moe_layers);
+  if (s.predictor->needs_accuracy && s.accuracy.empty())
+    throw InputError(where.file(), where.line(), fmt::format("{}: prefetch.accuracy: missing", strategy.name),
+                     fmt::format("the share of experts that \"{}\" names rightly", s.predictor->name));
+}
+
+Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& scenario) {
+  Strategy strategy;
+  EngineSettings& s = strategy.settings;
+  strategy.name = node.find("name") ? node["name"].text() : scenario.name;
+  if (strategy.name.find('/') != std::string::npos) node["name"].fail("a name without \"/\"");
+  s.seed = scenario.seed;
+  s.gpu = scenario.platform.first(Device::Kind::gpu);
+
+  const Section placement(node, document, "placement", {"experts", "host_memory", "expert_bytes"});
+  const MemoryId device = scenario.platform[s.gpu].memory;
+  if (const auto experts = placement.find("experts")) {
+    try {
+      s.expert_home = scenario.platform.memory(experts->text());
+    } catch (const InputError&) {
+      std::vector<std::string_view> names;
+      for (const Memory& m : scenario.platform.memories) names.push_back(m.name);
+      experts->fail_choice(names);
+    }
+    if (s.expert_home == device) experts->fail("a memory other than the GPU's");
+  } else {
+    // The host's memory, or on a machine whose memory is one for both, the disk.
+    for (int i = static_cast<int>(scenario.platform.memories.size()) - 1; i >= 0; --i) {
+      const Memory::Kind kind = scenario.platform.memories[static_cast<std::size_t>(i)].kind;
+      const bool unified = scenario.platform[device].kind == Memory::Kind::unified;
+      if (kind == (unified ? Memory::Kind::disk : Memory::Kind::host)) s.expert_home = {i};
+    }
+    if (s.expert_home.index < 0)
+      throw InputError(document.file(), document.line(), "placement.experts: missing", "a memory's name");
+  }
+  if (const auto host = placement.find("host_memory"))
+    s.host_memory =
+        host->choice<HostMemory>({{"pinned", HostMemory::pinned}, {"pageable", HostMemory::pageable}});
+  scenario.platform.route(s.expert_home, device);  // throws when there is no way
+  s.expert_bytes.assign(static_cast<std::size_t>(scenario.model.moe_layers), scenario.model.expert_bytes());
+  if (const auto sizes = placement.find("expert_bytes"))
+    if (sizes->choice<bool>({{"model", false}, {"trace", true}}))
+      s.expert_bytes = trace_sizes(scenario, *sizes);
+  const Memory& home = scenario.platform[s.expert_home];
+  const Bytes all = all_experts(scenario, s);
+  if (all > home.capacity - home.reserved)
+    throw InputError(
+        node.file(), node.line(),
+        fmt::format("{}: {:.1f} GB of experts do not fit in {}, which has {:.1f} GB: {:.1f} GB too much",
+                    scenario.model.name, static_cast<double>(all.count) * 1e-9, home.name,
+                    static_cast<double>((home.capacity - home.reserved).count) * 1e-9,
+                    static_cast<double>((all - home.capacity + home.reserved).count) * 1e-9),
+        "a larger memory in placement.experts, or a smaller model.expert_format");
+
+  const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
+  if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
+  if (const auto grouped = engine.find("grouped")) s.grouped = grouped->boolean();
+  const auto workspace = engine.find("workspace");
+  strategy.bill = memory_bill(scenario.platform, s.gpu, scenario.model, scenario.peak,
+                              workspace ? workspace->bytes() : kWorkspace);
+  read_cache(Section(node, document, "cache", {"capacity", "scope", "eviction", "start"}), scenario, strategy,
+             node);
+  read_prefetch(Section(node, document, "prefetch", {"predictor", "window", "budget", "accuracy", "width"}),
+                scenario, strategy, node);
+  return strategy;
+}
+
+}  // namespace
+
+Scenario Scenario::load(const std::filesystem::path& file) {
+  const Yaml document = Yaml::load(file);
+  document.allow_only({"name", "description", "seed", "platform", "model", "routing", "workload", "placement",
+                       "engine", "cache", "prefetch", "strategies"});
+  Scenario scenario;
+  scenario.file = file.string();
+  scenario.text = document.source_text();
+  scenario.name = document["name"].text();
+  if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos)
+    document["name"].fail("a name of a-z, 0-9, -, _ and .");
+  if (const auto description = document.find("description")) scenario.description = description->text();
+  scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
+  const std::filesystem::path folder = file.parent_path();
+  scenario.platform = Platform::load(name_or_file(document["platform"], folder));
+  scenario.model = read_model(document["model"], folder);
+  read_routing_origin(document, folder, scenario);
+  scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);
+  if (scenario.peak.steps == 0)
+    throw InputError(document.file(), document["workload"].line(), "workload: nothing to do",
+                     "tokens to run");
+
+  if (const auto strategies = document.find("strategies")) {
+    std::set<std::string> names;
+    for (const Yaml& node : strategies->items()) {
+      node.allow_only({"name", "placement", "engine", "cache", "prefetch"});
+      scenario.strategies.push_back(read_strategy(node, document, scenario));
+      if (!names.insert(node["name"].text()).second) node["name"].fail("a name that no other strategy has");
+    }
+    if (names.empty()) strategies->fail("at least one strategy");
+  } else {
+    scenario.strategies.push_back(read_strategy(document, document, scenario));
+  }
+
+  ExpertCounts popularity;
+  for (Strategy& strategy : scenario.strategies) {
+    EngineSettings& s = strategy.settings;
+    if (!s.start_popular && s.predictor->name != "popularity") continue;
+    if (popularity.empty()) count_popularity(scenario, popularity);
+    s.popularity = popularity;
+  }
+  return scenario;
+}
+
+}  // namespace specmoe

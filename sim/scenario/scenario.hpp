@@ -1,0 +1,52 @@
+// A scenario file, read and checked whole before anything runs. The keys are listed in scenarios/README.md.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/hardware/platform.hpp"
+#include "models/moe/model.hpp"
+#include "models/moe/routing.hpp"
+#include "models/moe/routing_generator.hpp"
+#include "sim/engine/engine.hpp"
+#include "sim/engine/workload.hpp"
+#include "sim/scenario/memory_bill.hpp"
+
+namespace specmoe {
+
+/// One way of running the scenario: a row of the result.
+struct Strategy {
+  std::string name;
+  EngineSettings settings;
+  MemoryBill bill;
+};
+
+/// Where the routing comes from: a trace file, or the generator.
+struct RoutingOrigin {
+  std::filesystem::path trace;  // empty for the generator
+  RoutingOptions generator;
+
+  std::unique_ptr<RoutingSource> open() const;
+};
+
+struct Scenario {
+  std::string name, description;
+  std::string text;  // as read
+  std::string file;
+  std::uint64_t seed = 0;
+  Platform platform;
+  MoeModel model;
+  RoutingOrigin routing;
+  Workload workload;
+  WorkloadPeak peak;
+  std::vector<Strategy> strategies;
+  /// What a user should know before believing the result ("popularity counted on the run itself").
+  std::vector<std::string> notes;
+
+  /// @throws InputError for anything that could not run: also a model that does not fit (it says by how
+  /// much), a trace that is not the model's, a cache that cannot hold one expert.
+  static Scenario load(const std::filesystem::path& file);
+};
+
+}  // namespace specmoe

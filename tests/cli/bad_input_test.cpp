@@ -1,0 +1,135 @@
+// Bad input: each its one clear line on stderr and exit status 2.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "tests/cli/command.hpp"
+
+using namespace specmoe;
+
+namespace {
+
+const std::string kScenario = R"(name: base
+seed: 1
+platform: rtx4090
+model: qwen1.5-moe-a2.7b
+routing:
+  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}
+workload: {requests: 1, batch: 1, prompt_tokens: 4, output_tokens: 4}
+placement: {experts: dram}
+cache: {capacity: 2 GB, eviction: lru}
+)";
+
+// The scenario with one piece of text replaced.
+std::string with(const std::string& from, const std::string& to) {
+  std::string text = kScenario;
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+struct Case {
+  std::string from, to;
+  std::string says;  // must stand in the line
+};
+
+void refuses(const std::vector<Case>& cases) {
+  const Folder folder("bad-input");
+  for (const Case& c : cases) {
+    CAPTURE(c.to);
+    folder.write("bad.yaml", with(c.from, c.to));
+    const CommandResult result = specmoe_command(folder, "run bad.yaml --out out");
+    CHECK(result.status == 2);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK_MESSAGE(result.err.find(c.says) != std::string::npos, result.err);
+    CHECK(result.out.empty());
+    CHECK_FALSE(std::filesystem::exists(folder / "out/results.h5"));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("bad input: the scenario that the others are made from runs") {
+  const Folder folder("good-input");
+  folder.write("good.yaml", kScenario);
+  const CommandResult result = specmoe_command(folder, "run good.yaml --out out");
+  CHECK_MESSAGE(result.status == 0, result.err);
+  CHECK(std::filesystem::exists(folder / "out/results.h5"));
+}
+
+TEST_CASE("bad input: numbers that are negative, zero, absurd, not numbers or without unit") {
+  refuses(
+      {{"batch: 1", "batch: -1", "bad.yaml:7: workload.batch: \"-1\"; expected a whole number from 1"},
+       {"batch: 1", "batch: 0", "workload.batch: \"0\"; expected a whole number from 1"},
+       {"batch: 1", "batch: 1.5", "workload.batch: \"1.5\"; expected a whole number"},
+       {"output_tokens: 4", "output_tokens: 99999999999", "workload.output_tokens"},
+       {"capacity: 2 GB", "capacity: 2",
+        "cache.capacity: \"2\"; expected a number with unit, e.g. \"9 GiB\""},
+       {"capacity: 2 GB", "capacity: -2 GB", "cache.capacity: \"-2 GB\""},
+       {"capacity: 2 GB", "capacity: 0 GB",
+        "cache.capacity: \"0 GB\"; expected auto, or at least one expert"},
+       {"capacity: 2 GB", "capacity: 2 GB/s", "cache.capacity: \"2 GB/s\"; expected a number with unit"},
+       {"capacity: 2 GB", "capacity: nan GB", "cache.capacity: \"nan GB\""},
+       {"capacity: 2 GB", "capacity: 900 GB", "cache.capacity: \"900 GB\"; expected auto, or at most the"},
+       {"zipf: 0.5", "zipf: much", "routing.generate.zipf: \"much\"; expected a number from 0 to 10"},
+       {"reuse: 0.3", "reuse: 1.3", "routing.generate.reuse: \"1.3\"; expected a number from 0 to 1"}});
+}
+
+TEST_CASE("bad input: unknown, missing and duplicate keys, cycles and broken YAML") {
+  refuses({{"seed: 1", "sede: 1", "bad.yaml:2: sede: unknown key; expected \"seed\""},
+           {"seed: 1\n", "", "seed: missing"},
+           {"seed: 1", "seed: 1\nseed: 2", "bad.yaml:3: duplicate key \"seed\""},
+           {"seed: 1", "seed: &a [*a]", "an alias refers to a node that contains it"},
+           {"seed: 1", "seed: [1", "bad.yaml:"},
+           {"cache: {capacity: 2 GB", "cache: {capacty: 2 GB",
+            "cache.capacty: unknown key; expected \"capacity\""},
+           {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  {}",
+            "neither or both of trace and generate"}});
+}
+
+TEST_CASE("bad input: unknown names list the ones there are") {
+  refuses({{"rtx4090", "rtx4900", "rtx4090"},
+           {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
+           {"eviction: lru", "eviction: lruu",
+            "expected one of lru, lfu, fifo, random, belady, static (did you mean"},
+           {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
+           {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
+           {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
+           {"cache:", "prefetch: {predictor: gate}\ncache:", "prefetch.accuracy: missing"},
+           {"cache:", "prefetch: {predictor: gate, accuracy: 1.2}\ncache:", "prefetch.accuracy: \"1.2\""},
+           {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});
+}
+
+TEST_CASE("bad input: what does not fit says by how much") {
+  refuses({{"model: qwen1.5-moe-a2.7b", "model: glam-64b-64e", "GB too much"},
+           {"prompt_tokens: 4, output_tokens: 4", "prompt_tokens: 400000, output_tokens: 4",
+            "does not fit in GPU memory by"}});
+}
+
+TEST_CASE("bad input: a platform without a route to the experts") {
+  const Folder folder("no-route");
+  std::string platform = read_text(std::filesystem::path(SPECMOE_SOURCE_DIR) / "platforms/rtx4090.yaml");
+  const std::size_t links = platform.find("\nlinks:");
+  REQUIRE(links != std::string::npos);
+  const std::size_t next =
+      platform.find("\n\n", links) == std::string::npos ? platform.size() : std::string::npos;
+  static_cast<void>(next);
+  folder.write("island.yaml", platform.substr(0, links) + "\nlinks: []\n");
+  folder.write("bad.yaml", with("platform: rtx4090", "platform: island.yaml"));
+  const CommandResult result = specmoe_command(folder, "run bad.yaml --out out");
+  CHECK(result.status == 2);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+}
+
+TEST_CASE("bad input: no such file, a folder, no arguments, an unknown option") {
+  const Folder folder("no-file");
+  for (const char* arguments :
+       {"run missing.yaml", "run .", "", "run", "frobnicate", "run x.yaml --frobnicate",
+        "run x.yaml --format xml", "trace info missing.h5"}) {
+    CAPTURE(arguments);
+    const CommandResult result = specmoe_command(folder, arguments);
+    CHECK(result.status == 2);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  }
+}

@@ -1,0 +1,226 @@
+// The engine on a machine and a model that are small enough to follow by hand.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "sim/base/input_error.hpp"
+#include "sim/base/isolated.hpp"
+#include "tests/engine/random_scenario.hpp"
+#include "tests/machine/test_platform.hpp"
+#include "tests/moe/tiny_model.hpp"
+
+using namespace specmoe;
+using namespace specmoe::testing;
+
+namespace {
+
+// Routing written out: [row][layer][rank] of one request, prefill rows first.
+class Script : public RoutingSource {
+ public:
+  Script(int layers, int experts, int top_k, std::int64_t prefill,
+         std::vector<std::vector<std::int16_t>> rows)
+      : layers_(layers), experts_(experts), top_k_(top_k), prefill_(prefill), rows_(std::move(rows)) {}
+  int layers() const override { return layers_; }
+  int experts() const override { return experts_; }
+  int top_k() const override { return top_k_; }
+  std::int64_t requests() const override { return 1; }
+  RequestInfo request(std::int64_t) const override {
+    return {prefill_, prefill_, static_cast<std::int64_t>(rows_.size()) - prefill_};
+  }
+  void read(std::int64_t, std::int64_t first, std::int64_t rows, std::span<std::int16_t> out) override {
+    for (std::int64_t r = 0; r < rows; ++r)
+      std::copy(rows_[static_cast<std::size_t>(first + r)].begin(),
+                rows_[static_cast<std::size_t>(first + r)].end(), out.begin() + r * layers_ * top_k_);
+  }
+  std::string description() const override { return "script"; }
+
+ private:
+  int layers_, experts_, top_k_;
+  std::int64_t prefill_;
+  std::vector<std::vector<std::int16_t>> rows_;
+};
+
+// Two layers of four experts, top-2.
+const std::string kModel = R"(name: two
+source: made up
+hidden: 64
+vocabulary: 100
+tied_embeddings: false
+format: bf16
+decoder: {layers: 2, moe_layers: all}
+attention: {heads: 2, kv_heads: 2, head_dim: 32}
+experts: {routed: 4, top_k: 2, intermediate: 64, gated: true}
+published: {total_billion: 1, source: made up}
+)";
+
+struct Log : Totals, MachineObserver {
+  void copy_ended(Stream, const CopyLabel& label, const Route&, Bytes, Seconds start, Seconds) override {
+    if (label.expert >= 0)
+      lines.emplace_back(start, fmt::format("{} L{} E{}", label.name, label.layer, label.expert));
+  }
+  void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds) override {
+    if (kernel.expert >= 0 && std::string(kernel.name).find("down") != std::string::npos)
+      lines.emplace_back(start, fmt::format("expert L{} E{}", kernel.layer, kernel.expert));
+    if (std::holds_alternative<GroupedGemm>(kernel.work)) ++grouped;
+  }
+  std::string text() {
+    std::stable_sort(lines.begin(), lines.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::string all;
+    for (const auto& [date, line] : lines) all += line + "\n";
+    return all;
+  }
+  std::vector<std::pair<Seconds, std::string>> lines;
+  int grouped = 0;
+};
+
+EngineSettings settings_for(const MoeModel& model, std::int64_t slots) {
+  EngineSettings s;
+  s.gpu = kGpu;
+  s.expert_home = kRam;
+  s.grouped = false;
+  s.cache_capacity = model.expert_bytes() * slots;
+  s.eviction = &eviction_named("lru");
+  s.predictor = &predictor_named("none");
+  return s;
+}
+
+// Runs in a child: "<hits> <misses> <requested> <issued> <useful> <late> <useless> <grouped>\n" and the log.
+std::string run(const EngineSettings& settings, const std::vector<std::vector<std::int16_t>>& rows,
+                std::int64_t prefill = 0) {
+  return run_isolated([&] {
+    const MoeModel model = tiny(kModel);
+    Script source(2, 4, 2, prefill, rows);
+    Workload workload;
+    workload.prefill = prefill > 0;
+    Log log;
+    simulate(
+        test_platform(),
+        [&](Machine& machine) { run_engine(machine, model, source, workload, settings, log); }, &log);
+    const Counters& c = log.counters;
+    return fmt::format("{} {} {} {} {} {} {} {}\n", c.hits, c.misses, c.requested, c.issued, c.useful, c.late,
+                       c.useless, log.grouped) +
+           log.text();
+  });
+}
+
+}  // namespace
+
+TEST_CASE("engine: a missing expert is loaded, then computed; the second use is a hit") {
+  const EngineSettings s = settings_for(tiny(kModel), 8);
+  CHECK(run(s, {{0, 1, 2, 3}, {0, 1, 2, 3}}) ==
+        "4 4 0 0 0 0 0 0\n"
+        "load L0 E0\nload L0 E1\nexpert L0 E0\nexpert L0 E1\n"
+        "load L1 E2\nload L1 E3\nexpert L1 E2\nexpert L1 E3\n"
+        "expert L0 E0\nexpert L0 E1\nexpert L1 E2\nexpert L1 E3\n");
+}
+
+TEST_CASE("engine: hits are computed before misses") {
+  const EngineSettings s = settings_for(tiny(kModel), 8);
+  // Second token, layer 0: expert 2 is missing and expert 1 is there.
+  const std::string log = run(s, {{0, 1, 0, 1}, {2, 1, 0, 1}});
+  CHECK(log.substr(log.rfind("load")) ==
+        "load L0 E2\nexpert L0 E1\nexpert L0 E2\nexpert L1 E0\nexpert L1 E1\n");
+}
+
+TEST_CASE("engine: a layer that is larger than the cache goes through it one expert after the other") {
+  const EngineSettings s = settings_for(tiny(kModel), 1);
+  CHECK(run(s, {{0, 1, 2, 3}}) ==
+        "0 4 0 0 0 0 0 0\n"
+        "load L0 E0\nexpert L0 E0\nload L0 E1\nexpert L0 E1\n"
+        "load L1 E2\nexpert L1 E2\nload L1 E3\nexpert L1 E3\n");
+}
+
+TEST_CASE(
+    "engine: the oracle's prefetch queues behind the layer's own loads and makes the next layer a hit") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.predictor = &predictor_named("oracle");
+  s.window = 1;
+  // requested = issued = 2 (layer 1 of token 1); the second token finds everything.
+  const std::string log = run(s, {{0, 1, 2, 3}, {0, 1, 2, 3}});
+  CHECK(log.substr(0, log.find('\n') + 1).substr(0, 8) == "6 2 2 2 ");
+  CHECK(log.find("load L0 E0\nload L0 E1\n") != std::string::npos);
+  CHECK(log.find("prefetch L0 E2\n") > log.find("load L0 E1\n"));  // labelled with the layer that asked
+}
+
+TEST_CASE(
+    "engine: a wrong prefetch is useless, costs its bytes and does not push out the layer's own experts") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.predictor = &predictor_named("gate");
+  s.window = 1;
+  s.accuracy = {{0.0}};
+  // Layer 1 wants {2, 3}; the gate at accuracy 0 names {0, 1}: two copies that nobody uses.
+  const std::string log = run(s, {{0, 1, 2, 3}});
+  CHECK(log.substr(0, log.find('\n')) == "0 4 2 2 0 0 2 0");
+}
+
+TEST_CASE("engine: prefetches keep to the budget") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.predictor = &predictor_named("oracle");
+  s.prefetch_budget = tiny(kModel).expert_bytes();
+  // Two experts are wanted a layer, one may be issued: the other is a miss.
+  const std::string log = run(s, {{0, 1, 2, 3}});
+  CHECK(log.substr(0, 8) == "1 3 2 1 ");
+}
+
+TEST_CASE("engine: experts that wait for nothing are computed in grouped launches") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.start_popular = true;
+  s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
+  const auto grouped = [&] {
+    const std::string log = run(s, {{0, 1, 2, 3}});
+    const std::string head = log.substr(0, log.find('\n'));
+    return std::stoi(head.substr(head.rfind(' ')));
+  };
+  CHECK(grouped() == 0);
+  s.grouped = true;
+  CHECK(grouped() == 4);  // gate-up and down in each of two layers
+}
+
+TEST_CASE("engine: without deduplication every token takes up its experts by itself") {
+  EngineSettings s = settings_for(tiny(kModel), 1);
+  // A prompt of two tokens that want the same experts: 2 layers x 2 experts with deduplication, twice that
+  // without.
+  const std::vector<std::vector<std::int16_t>> prompt{{0, 1, 2, 3}, {0, 1, 2, 3}};
+  CHECK(run(s, prompt, 2).substr(0, 4) == "0 4 ");
+  s.deduplicate = false;
+  CHECK(run(s, prompt, 2).substr(0, 4) == "0 8 ");
+}
+
+TEST_CASE("engine: routing of another shape than the model's is refused") {
+  const MoeModel model = tiny(kModel);
+  CHECK_THROWS_WITH_AS(run_isolated([&] {
+                         Script source(3, 4, 2, 0, {{0, 1, 0, 1, 0, 1}});
+                         Totals totals;
+                         Workload workload;
+                         workload.prefill = false;
+                         simulate(test_platform(), [&](Machine& machine) {
+                           run_engine(machine, model, source, workload, settings_for(model, 8), totals);
+                         });
+                         return std::string();
+                       }),
+                       doctest::Contains("expected two's 2 layers of 4 experts, top-2"), InputError);
+}
+
+TEST_CASE("engine: with nothing to wait for, a step takes its critical path and what the host adds") {
+  // Host calls cost nothing: the step is the kernels, the routing's way back to the host (10 us a copy and
+  // 16 B / 25 GB/s) once a layer, and no more.
+  const std::string exposed = run_isolated([] {
+    const MoeModel model = tiny(kModel);
+    Script source(2, 4, 2, 0, {{0, 1, 2, 3}});
+    Workload workload;
+    workload.prefill = false;
+    EngineSettings s = settings_for(model, 8);
+    s.start_popular = true;
+    s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
+    Platform platform = test_platform();
+    set_host_calls(platform, {});
+    Totals totals;
+    simulate(platform, [&](Machine& machine) { run_engine(machine, model, source, workload, s, totals); });
+    return fmt::format("{:a}", totals.steps.at(0).exposed_stall().value);
+  });
+  CHECK(std::stod(exposed) == doctest::Approx(2 * (10e-6 + 16 / 25e9)).epsilon(1e-6));
+}
