@@ -152,12 +152,12 @@ class Engine {
   void run_experts(int index, int layer, const StepRouting* next) {
     expert_waves(routing_, layer, source_.experts(), settings_.deduplicate, waves_);
     for (std::size_t i = 0; i < waves_.size(); ++i) {
-      store_.request(layer, waves_[i], i + 1 == waves_.size(), index, record_);
+      store_.request(layer, waves_[i], i + 1 == waves_.size(), record_);
       launch_ready(index);
       // Prefetches queue behind the layer's own loads, and are issued while the device is busy.
-      if (i == 0) store_.prefetch(routing_, next, layer, index, record_);
+      if (i == 0) store_.prefetch(routing_, next, layer, record_);
       store_.computed(store_.ready());
-      while (const auto use = store_.next_awaited(index, record_)) {
+      while (const auto use = store_.next_awaited(record_)) {
         launch(model_.one_expert(index, use->expert, use->rows), Operator::experts);
         store_.computed({&*use, 1});
       }

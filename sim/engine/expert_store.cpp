@@ -29,6 +29,8 @@ ExpertStore::ExpertStore(Machine& machine, const MoeModel& model, RoutingSource&
              *settings.eviction, eviction_context(source, settings, future_)),
       slots_(static_cast<std::size_t>(source.layers() * experts_)),
       protected_(static_cast<std::size_t>(source.layers())) {
+  for (std::size_t i = 0; i < model.blocks.size(); ++i)
+    if (model.blocks[i].moe_layer >= 0) block_of_.push_back(static_cast<int>(i));
   if (settings.predictor && settings.predictor->make)
     predictor_ = settings.predictor->make({source.layers(), experts_, source.top_k(), settings.seed,
                                            &settings.popularity, settings.accuracy, settings.width});
@@ -50,7 +52,7 @@ void ExpertStore::start_full(const EngineSettings& settings) {
 }
 
 // Queues the copy of an expert that is not held. False if there is no room.
-bool ExpertStore::load(ExpertId expert, bool ahead, int block, StepRecord& record) {
+bool ExpertStore::load(ExpertId expert, bool ahead, StepRecord& record) {
   scratch_.clear();
   if (!cache_.admit(expert, scratch_)) return false;
   for (const ExpertId leaver : scratch_) {
@@ -60,15 +62,15 @@ bool ExpertStore::load(ExpertId expert, bool ahead, int block, StepRecord& recor
     left = {};
   }
   record.counters.evictions += static_cast<std::int64_t>(scratch_.size());
-  machine_.copy(copies_, settings_.expert_home, gpu_memory_, bytes(expert), settings_.host_memory,
-                {ahead ? "prefetch" : "load", block, expert.expert});
+  machine_.copy(
+      copies_, settings_.expert_home, gpu_memory_, bytes(expert), settings_.host_memory,
+      {ahead ? "prefetch" : "load", block_of_[static_cast<std::size_t>(expert.layer)], expert.expert});
   slot(expert) = {machine_.record(copies_), nullptr, ahead};
   (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += bytes(expert);
   return true;
 }
 
-void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool last, int block,
-                          StepRecord& record) {
+void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool last, StepRecord& record) {
   layer_ = layer;
   last_wave_ = last;
   ready_.clear();
@@ -90,7 +92,7 @@ void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool la
       continue;
     }
     ++record.counters.misses;
-    if (load(id(use.expert), false, block, record)) {
+    if (load(id(use.expert), false, record)) {
       cache_.pin(id(use.expert));
       cache_.use(id(use.expert));
       loads.push_back(use);
@@ -101,15 +103,15 @@ void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool la
   awaited_.insert(awaited_.end(), loads.begin(), loads.end());
 }
 
-std::optional<ExpertUse> ExpertStore::next_awaited(int block, StepRecord& record) {
+std::optional<ExpertUse> ExpertStore::next_awaited(StepRecord& record) {
   if (awaited_.empty()) {
     if (no_room_.empty()) return std::nullopt;
     const ExpertUse use = no_room_.front();
     no_room_.pop_front();
-    if (!load(id(use.expert), false, block, record)) {
+    if (!load(id(use.expert), false, record)) {
       // A demand load goes before what is only expected.
       for (int layer = 0; layer < static_cast<int>(protected_.size()); ++layer) release(layer);
-      if (!load(id(use.expert), false, block, record))
+      if (!load(id(use.expert), false, record))
         throw std::logic_error("expert store: no room for one expert in an idle cache");
     }
     cache_.pin(id(use.expert));
@@ -139,8 +141,7 @@ void ExpertStore::computed(std::span<const ExpertUse> uses) {
   }
 }
 
-void ExpertStore::prefetch(const StepRouting& step, const StepRouting* next, int layer, int block,
-                           StepRecord& record) {
+void ExpertStore::prefetch(const StepRouting& step, const StepRouting* next, int layer, StepRecord& record) {
   if (!predictor_) return;
   Bytes issued;
   for (int distance = 1; distance <= settings_.window; ++distance) {
@@ -150,7 +151,7 @@ void ExpertStore::prefetch(const StepRouting& step, const StepRouting* next, int
       if (!cache_.holds(expert)) {
         ++record.counters.requested;
         if (settings_.prefetch_budget && issued + bytes(expert) > *settings_.prefetch_budget) continue;
-        if (!load(expert, true, block, record)) continue;
+        if (!load(expert, true, record)) continue;
         ++record.counters.issued;
         issued += bytes(expert);
       }

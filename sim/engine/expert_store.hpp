@@ -22,15 +22,15 @@ class ExpertStore {
   /// A layer's wave becomes known: pins what is held, starts the loads of what is not. Afterwards ready()
   /// lists the experts that can be computed at once.
   /// @param last no further wave of this layer follows
-  void request(int layer, const std::vector<ExpertUse>& wave, bool last, int block, StepRecord& record);
+  void request(int layer, const std::vector<ExpertUse>& wave, bool last, StepRecord& record);
   const std::vector<ExpertUse>& ready() const { return ready_; }
   /// The next expert that the compute stream must wait for; the wait has been queued. None when the wave is
   /// done.
-  std::optional<ExpertUse> next_awaited(int block, StepRecord& record);
+  std::optional<ExpertUse> next_awaited(StepRecord& record);
   /// Their kernels have been launched: their slots may be taken once these have run.
   void computed(std::span<const ExpertUse> uses);
   /// Starts copies of what the predictor expects in the coming layers.
-  void prefetch(const StepRouting& step, const StepRouting* next, int layer, int block, StepRecord& record);
+  void prefetch(const StepRouting& step, const StepRouting* next, int layer, StepRecord& record);
   /// The layer has been issued: predictions for it have come true or not, and what they protected may leave.
   void end_layer(int layer);
   /// After the step's last synchronize: what was late, and for how long the compute stream waited.
@@ -57,7 +57,7 @@ class ExpertStore {
                   static_cast<std::size_t>(expert.expert)];
   }
   Bytes bytes(ExpertId expert) const { return expert_bytes_[static_cast<std::size_t>(expert.layer)]; }
-  bool load(ExpertId expert, bool ahead, int block, StepRecord& record);
+  bool load(ExpertId expert, bool ahead, StepRecord& record);
   void release(int layer);
   void start_full(const EngineSettings& settings);
 
@@ -65,6 +65,7 @@ class ExpertStore {
   const EngineSettings& settings_;
   int experts_;
   std::vector<Bytes> expert_bytes_;  // [layer]
+  std::vector<int> block_of_;        // [layer], for the timeline
   MemoryId gpu_memory_;
   Stream compute_, copies_;
   FutureUses future_;

@@ -125,10 +125,15 @@ sg4::Engine& open_engine() {
   static bool opened = false;
   if (opened) throw std::logic_error("a process runs one simulation: see run_isolated");
   opened = true;
-  std::string arguments[] = {"specmoe", "--log=root.thresh:critical"};
-  char* argv[] = {arguments[0].data(), arguments[1].data(), nullptr};
-  int argc = 2;
-  auto* engine = new sg4::Engine(&argc, argv);
+  std::vector<std::string> arguments{"specmoe", "--log=root.thresh:critical"};
+#ifdef __SANITIZE_ADDRESS__
+  arguments.push_back("--cfg=contexts/factory:thread");  // AddressSanitizer knows no other stacks
+#endif
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  auto argc = static_cast<int>(arguments.size());
+  auto* engine = new sg4::Engine(&argc, argv.data());
   set_flag<std::string>("network/model", "CM02");  // no TCP factors on bandwidth and latency
   set_flag("network/crosstraffic", false);         // no 5 % of acknowledgements on the way back
   set_flag("network/TCP-gamma", 0.0);              // no window that caps a flow

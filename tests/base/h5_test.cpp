@@ -218,7 +218,7 @@ TEST_CASE("h5: an attribute that is missing or of another type is an error that 
         file.name() + ": /: attribute \"text\" cannot be written; expected free space");
 }
 
-TEST_CASE("h5: groups list their names in order; what is there exists") {
+TEST_CASE("h5: groups list their names in order - what is there exists") {
   const TemporaryFolder folder;
   auto file = H5File::create(folder / "a.h5");
   for (const char* name : {"/runs/lru", "/runs/belady", "/runs/zero/deep"})

@@ -69,7 +69,7 @@ TEST_CASE("random: below has no bias where the range does not divide 2^64") {
   CHECK(std::abs(static_cast<double>(low) / n - 1.0 / 3) < 4 * 0.0027);
 }
 
-TEST_CASE("random: uniform lies in [0, 1) and fills it evenly") {
+TEST_CASE("random: uniform lies in 0 to 1 and fills it evenly") {
   Random random(2);
   double sum = 0, least = 1, most = 0;
   constexpr int n = 100'000;

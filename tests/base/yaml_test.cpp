@@ -82,7 +82,7 @@ TEST_CASE("yaml: the nearest name is the one of fewest edits, none if all are fa
   CHECK(nearest_name("x", {}).empty());
 }
 
-TEST_CASE("yaml: a choice is one of its names; the error lists them") {
+TEST_CASE("yaml: a choice is one of its names - the error lists them") {
   const auto scope = [](const Yaml& yaml) { return yaml.choice<int>({{"global", 1}, {"layer", 2}}); };
   CHECK(scope(parsed("x: layer")["x"]) == 2);
   CHECK(refusal_of("layers", scope) ==

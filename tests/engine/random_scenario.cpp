@@ -57,18 +57,18 @@ static MoeModel random_model(Random& random) {
     return low + static_cast<int>(random.below(static_cast<std::uint64_t>(high - low + 1)));
   };
   const int layers = pick(2, 5), experts = pick(2, 16);
-  const bool encoder = random.chance(0.2);
+  const bool encoder = random.chance(0.2), everywhere = random.chance(0.5);
   std::string text = fmt::format(
       "name: random\nsource: a test\nhidden: {}\nvocabulary: {}\ntied_embeddings: {}\nformat: bf16\n"
       "decoder: {{layers: {}, moe_layers: {}}}\n"
       "attention: {{heads: 4, kv_heads: {}, head_dim: 32}}\n"
       "experts: {{routed: {}, top_k: {}, intermediate: {}, gated: {}}}\n"
-      "dense: {{intermediate: 256, gated: true}}\n"
       "published: {{total_billion: 1, source: a test}}\n",
       64 * pick(1, 8), 100 * pick(1, 9), random.chance(0.5), layers,
-      random.chance(0.5) ? "all" : "{first: 1, step: 2}", random.chance(0.5) ? 2 : 4, experts,
+      everywhere ? "all" : "{first: 1, step: 2}", random.chance(0.5) ? 2 : 4, experts,
       pick(1, std::min(4, experts)), 64 * pick(1, 16), random.chance(0.5));
   if (random.chance(0.4)) text += "shared: {intermediate: 128, gated: true, gate: true}\n";
+  if (encoder || !everywhere) text += "dense: {intermediate: 256, gated: true}\n";
   if (encoder) text += "encoder: {layers: 2, moe_layers: [1]}\n";
   return MoeModel::read(Yaml::parse(text, "random.yaml"));
 }

@@ -218,11 +218,14 @@ TEST_CASE("simulated machine: a disk is read before the links are crossed, and w
     const Stream stream = machine.open_stream(kGpu, "copies");
     machine.copy(stream, kNvme, kVram, 50_MB, HostMemory::pinned);
     machine.copy(stream, kVram, kNvme, 50_MB, HostMemory::pinned);
+    machine.copy(stream, kNvme, kVram, 1'000'000_MB, HostMemory::pinned);
   });
   // 10 us + 50 MB / 5 GB/s (disk) + 50 MB / 8 GB/s (the narrower of M.2 and PCIe) = 16.26 ms
   CHECK(run.spans[0].end == exactly(16.26e-3));
   // 10 us + 50 MB / 8 GB/s + 50 MB / 2.5 GB/s (disk) = 26.26 ms
   CHECK(run.spans[1].end - run.spans[1].start == exactly(26.26e-3));
+  // 10 us + 1 TB / 5 GB/s + 1 TB / 8 GB/s = 325.00001 s
+  CHECK(run.spans[2].end - run.spans[2].start == exactly(325.00001));
 }
 
 TEST_CASE("simulated machine: copies between memories that are no GPU's queue by their ends") {

@@ -29,7 +29,7 @@ void put(std::string& bytes, const T* values, std::size_t count) {
 
 template <class T>
 const char* take(const char* bytes, T* values, std::size_t count) {
-  std::memcpy(values, bytes, count * sizeof(T));
+  if (count > 0) std::memcpy(values, bytes, count * sizeof(T));  // an empty vector's pointer is null
   return bytes + count * sizeof(T);
 }
 

@@ -14,8 +14,8 @@ namespace specmoe::testing {
 inline Platform test_platform(int gpus = 1) {
   Platform platform;
   platform.name = "test";
-  const BytesPerSecond none{1e12};
-  platform.memories = {{"ram", Memory::Kind::host, {1'000'000'000'000}, {0}, none, none},
+  const BytesPerSecond ram{1e12};
+  platform.memories = {{"ram", Memory::Kind::host, {1'000'000'000'000}, {0}, ram, ram},
                        {"nvme", Memory::Kind::disk, {1'000'000'000'000}, {0}, {5e9}, {2.5e9}}};
   platform.switches = {"switch"};
   platform.links = {{"pcie", "ram", "switch", {25e9}, {25e9}, {40e9}, {10e9}, {10e9}, {10e-6}, {0}},
