@@ -190,8 +190,9 @@ void H5File::write_strings(const std::string& path, const std::vector<std::strin
   const hsize_t count = data.size();
   const Id space(H5Screate_simple(1, &count, nullptr), H5Sclose);
   const Id type = string_type();
-  const Id dataset(H5Dcreate2(id_, path.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                   H5Dclose);
+  const Id dataset(
+      H5Dcreate2(id_, path.c_str(), type, space, H5P_DEFAULT, properties_of(H5P_DATASET_CREATE), H5P_DEFAULT),
+      H5Dclose);
   std::vector<const char*> pointers;
   for (const auto& s : data) pointers.push_back(s.c_str());
   if (!dataset.ok() ||

@@ -110,15 +110,22 @@ void print(const char* what, const Cost& cost) {
              cost.cpu_seconds, n / cost.cpu_seconds, cost.megabytes);
 }
 
+// The two alternate, since a shared machine's speed drifts; the best of each counts.
 void bench(std::int64_t activities) {
+  constexpr int kRounds = 3;
   fmt::print("{:<28}{:>12}{:>10}{:>10}{:>14}{:>10}\n", "", "kernels", "copies", "CPU s", "activities/s",
              "RSS MB");
   const Cost tenth = measured([&] { return engine(activities / 10); });
   print("engine, a tenth", tenth);
-  const Cost whole = measured([&] { return engine(activities); });
-  print("engine", whole);
-  const Cost alone = measured([&] { return bare(whole); });
-  print("SimGrid alone, the same", alone);
+  Cost whole, alone;
+  for (int round = 0; round < kRounds; ++round) {
+    const Cost one = measured([&] { return engine(activities); });
+    const Cost other = measured([&] { return bare(one); });
+    if (round == 0 || one.cpu_seconds < whole.cpu_seconds) whole = one;
+    if (round == 0 || other.cpu_seconds < alone.cpu_seconds) alone = other;
+  }
+  print(fmt::format("engine, best of {}", kRounds).c_str(), whole);
+  print(fmt::format("SimGrid alone, best of {}", kRounds).c_str(), alone);
   fmt::print("memory growth from a tenth: {:+.1f} %\n", (whole.megabytes / tenth.megabytes - 1) * 100);
   fmt::print("cost ratio: {:.2f}\n", whole.cpu_seconds / alone.cpu_seconds);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -267,6 +268,25 @@ TEST_CASE("h5: the same writes give the same bytes") {
   write("b.h5");
   CHECK(std::filesystem::file_size(folder / "a.h5") > 100'000);
   CHECK((bytes_of(folder / "a.h5") == bytes_of(folder / "b.h5")));
+}
+
+TEST_CASE("h5: a file carries no date") {
+  const TemporaryFolder folder;
+  const auto before = static_cast<std::uint32_t>(std::time(nullptr));
+  {
+    auto file = H5File::create(folder / "a.h5");
+    file.write("/group/data", std::vector<double>(1000));
+    H5Growing(file, "/growing", H5Growing::Type::float32);
+    file.write_strings("/texts", {"a"});
+  }
+  const auto after = static_cast<std::uint32_t>(std::time(nullptr));
+  // HDF5 would keep the seconds since 1970 in four bytes beside each object.
+  const std::string bytes = bytes_of(folder / "a.h5");
+  for (std::size_t at = 0; at + 4 <= bytes.size(); ++at) {
+    std::uint32_t value;
+    std::memcpy(&value, bytes.data() + at, 4);
+    REQUIRE_FALSE((value >= before && value <= after));
+  }
 }
 
 TEST_CASE("h5: a file that is missing, a folder, no HDF5 or unwritable is named") {

@@ -138,6 +138,7 @@ TEST_CASE("fifo: the first in is the first out, however often it is used") {
 TEST_CASE("lfu: the least used leaves, the least recent among equals") {
   // A twice, B and C once; B is the older. Then C and D once: C. Then D, E: D.
   CHECK(Slots("lfu", 3).run("ABCADEF") == "...+BCD");
+  CHECK(Slots("lfu", 2).run("ABBAC") == "..++B");  // two uses each; A, the first in, was used last
 }
 
 TEST_CASE("lfu: an expert that comes back has the uses of before") {

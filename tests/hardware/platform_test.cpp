@@ -1,0 +1,158 @@
+#include "models/hardware/platform.hpp"
+
+#include <doctest/doctest.h>
+
+#include "sim/base/input_error.hpp"
+#include "tests/machine/test_platform.hpp"
+#include "tests/moe/trace_helpers.hpp"
+
+using namespace specmoe;
+using namespace specmoe::testing;
+
+namespace {
+
+const std::string kPlatform = R"(name: small
+description: host, GPU and disk
+memories:
+  ram: {kind: host, capacity: {value: 64 GB, source: s}, reserved: {value: 0 B, source: s}, read: {value: 50 GB/s, source: s}, write: {value: 50 GB/s, source: s}}
+  vram: {kind: device, capacity: {value: 24 GB, source: s}, reserved: {value: 1 GB, source: s, unverified: true}, read: {value: 1000 GB/s, source: s}, write: {value: 1000 GB/s, source: s}}
+links:
+  pcie:
+    between: [ram, vram]
+    forward: {value: 25 GB/s, source: measured}
+    backward: {value: 20 GB/s, source: s}
+    duplex: {value: 30 GB/s, source: s}
+    pageable_forward: {value: 5 GB/s, source: s}
+    pageable_backward: {value: 4 GB/s, source: s}
+    latency: {value: 1 us, source: s}
+    half_size: {value: 50 kB, source: s}
+devices:
+  cpu: {kind: cpu, memory: ram, peak: {bf16: {value: 1 TFLOP/s, source: s}}}
+)";
+
+std::string error_of(const std::string& from, const std::string& to) {
+  std::string text = kPlatform;
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  text.replace(at, from.size(), to);
+  return message_of([&] { Platform::read(Yaml::parse(text, "p.yaml")); });
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("platform: a file becomes memories, links and devices, every number with its source") {
+  const Platform p = Platform::read(Yaml::parse(kPlatform, "p.yaml"));
+  CHECK(p.memories.size() == 2);
+  CHECK(p[p.memory("vram")].capacity == Bytes{24'000'000'000});
+  CHECK(p.links.at(0).half_size == Bytes{50'000});
+  CHECK(p.provenance.size() == 2 * 4 + 7 + 1);
+  CHECK(p.provenance.at(5).path == "memories.vram.reserved");
+  CHECK(p.provenance.at(5).unverified);
+  CHECK(p.provenance.at(8).path == "links.pcie.forward");
+  CHECK(p.provenance.at(8).value == "25 GB/s");
+  CHECK(p.provenance.at(8).source == "measured");
+  CHECK_FALSE(p.provenance.at(8).unverified);
+}
+
+TEST_CASE("platform: an ideal copy takes the latency and its bytes at the size's share of the bandwidth") {
+  const Platform p = Platform::read(Yaml::parse(kPlatform, "p.yaml"));
+  const MemoryId ram = p.memory("ram"), vram = p.memory("vram");
+  // 1 us + (25 MB + 50 kB) / 25 GB/s = 1 + 1002 us
+  CHECK(p.ideal_copy_time(ram, vram, {25'000'000}).value == doctest::Approx(1003e-6).epsilon(1e-12));
+  // back: 1 us + 25.05 MB / 20 GB/s = 1 + 1252.5 us
+  CHECK(p.ideal_copy_time(vram, ram, {25'000'000}).value == doctest::Approx(1253.5e-6).epsilon(1e-12));
+  // pageable: 1 us + 25.05 MB / 5 GB/s = 1 + 5010 us
+  CHECK(p.ideal_copy_time(ram, vram, {25'000'000}, HostMemory::pageable).value ==
+        doctest::Approx(5011e-6).epsilon(1e-12));
+}
+
+TEST_CASE("platform: a disk is read, then the narrowest link of the route is crossed") {
+  const Platform p = test_platform();
+  // nvme -> ram -> switch -> vram0: 80 MB / 5 GB/s + 10 us + 80 MB / 8 GB/s = 16 + 0.01 + 10 ms
+  CHECK(p.ideal_copy_time(kNvme, kVram, {80'000'000}).value == doctest::Approx(26.01e-3).epsilon(1e-12));
+  const Route route = p.route(kNvme, kVram);
+  REQUIRE(route.hops.size() == 3);
+  CHECK(p.links[static_cast<std::size_t>(route.hops[0].link)].name == "m.2");
+  CHECK(p.links[static_cast<std::size_t>(route.hops[1].link)].name == "pcie");
+  CHECK(p.links[static_cast<std::size_t>(route.hops[2].link)].name == "slot0");
+  CHECK(route.hops[0].forward);
+}
+
+TEST_CASE("platform: two GPUs behind a switch share its link to the host") {
+  const Platform p = test_platform(2);
+  CHECK(p.route(kRam, kVram).hops.front().link == p.route(kRam, kVram1).hops.front().link);
+  CHECK_FALSE(p.route(kVram, kRam).hops.front().forward);
+  CHECK(p.route(kVram, kVram1).hops.size() == 2);
+}
+
+TEST_CASE("platform: memories that no link joins have no route, and the error names both") {
+  Platform p = test_platform();
+  p.links.clear();
+  CHECK(contains(message_of([&] { p.route(kRam, kVram); }), "no route from ram to vram0"));
+  CHECK(
+      contains(message_of([&] { p.memory("rom"); }), "no memory \"rom\"; expected one of ram, nvme, vram0"));
+}
+
+TEST_CASE("platform: every fault of a file is one line that names file, line and what was expected") {
+  CHECK(
+      contains(error_of("25 GB/s, source: measured", "25, source: measured"),
+               "p.yaml:9: links.pcie.forward.value: \"25\"; expected a number with unit, e.g. \"25 GB/s\""));
+  CHECK(contains(error_of("value: 25 GB/s, source: measured", "value: 25 GB/s"),
+                 "links.pcie.forward.source: missing"));
+  CHECK(contains(error_of("25 GB/s, source: measured", "0 GB/s, source: measured"),
+                 "links.pcie.forward.value: \"0 GB/s\""));
+  CHECK(contains(error_of("25 GB/s, source: measured", "-25 GB/s, source: s"), "\"-25 GB/s\""));
+  CHECK(contains(error_of("25 GB/s, source: measured", "25000000 GB/s, source: s"),
+                 "expected 1e-06 to 1e+06 GB/s"));
+  CHECK(contains(error_of("between: [ram, vram]", "between: [ram, varm]"), "expected one of ram, vram"));
+  CHECK(contains(error_of("between: [ram, vram]", "between: [ram, ram]"), "expected two different nodes"));
+  CHECK(contains(error_of("duplex: {value: 30", "duplex: {value: 50"),
+                 "links.pcie.duplex.value: \"50 GB/s\"; expected from the faster"));
+  CHECK(contains(error_of("duplex: {value: 30", "duplex: {value: 24"),
+                 "expected from the faster direction's bandwidth"));
+  CHECK(
+      contains(error_of("latency:", "latencyy:"), "links.pcie.latencyy: unknown key; expected \"latency\""));
+  CHECK(contains(error_of("    latency: {value: 1 us, source: s}\n", ""), "links.pcie.latency: missing"));
+  CHECK(contains(error_of("  vram: {kind: device", "  ram: {kind: device"), "duplicate key \"ram\""));
+  CHECK(contains(error_of("kind: device", "kind: gpu"), "expected one of host, device, unified, disk"));
+  CHECK(contains(error_of("memory: ram", "memory: vram"), "expected a host or unified memory"));
+  CHECK(contains(error_of("reserved: {value: 1 GB", "reserved: {value: 25 GB"),
+                 "memories.vram.reserved.value"));
+  CHECK(
+      contains(error_of("{kind: cpu, memory", "{kind: gpu, memory"), "expected a device or unified memory"));
+  CHECK(contains(error_of("links:", "switches: [ram]\nlinks:"), "expected a name that no other node has"));
+  CHECK(contains(error_of("peak: {bf16:", "peak: {int8:"), "devices.cpu.peak.bf16: missing"));
+}
+
+TEST_CASE("platforms: all that ship load, with the known figures") {
+  struct Known {
+    const char* name;
+    double memory_gb, bandwidth_gb_s, bf16_tflops, link_gb_s;
+  };
+  for (const Known& known : {Known{"rtx4090", 24, 1008, 165.2, 26},
+                             {"a100_sxm_80gb", 85.899, 2039, 312, 25.5},
+                             {"h100_sxm_80gb", 85.899, 3350, 989, 55.4},
+                             {"h200_sxm", 141, 4800, 989, 55},
+                             {"jetson_agx_orin_32gb", 32, 204.8, 27, 7.9},
+                             {"jetson_agx_orin_64gb", 64, 204.8, 42.5, 7.9}}) {
+    CAPTURE(known.name);
+    const Platform p = Platform::load(known.name);
+    CHECK(p.name == known.name);
+    const Device& gpu = p[p.first(Device::Kind::gpu)];
+    CHECK(static_cast<double>(p[gpu.memory].capacity.count) * 1e-9 ==
+          doctest::Approx(known.memory_gb).epsilon(1e-4));
+    CHECK(p[gpu.memory].read.value == doctest::Approx(known.bandwidth_gb_s * 1e9));
+    CHECK(gpu.peak.at(WeightFormat::bf16).value == doctest::Approx(known.bf16_tflops * 1e12));
+    CHECK(p.links.front().forward.value == doctest::Approx(known.link_gb_s * 1e9));
+    // The experts' way in exists: from host memory, or on a Jetson from the disk.
+    CHECK_FALSE(p.route(p.memory("nvme"), gpu.memory).hops.empty());
+    for (const Provenance& number : p.provenance) CHECK_FALSE(number.source.empty());
+  }
+  CHECK(platform_names().size() == 6);
+  CHECK(contains(message_of([] { Platform::load("rtx9090"); }),
+                 "platform \"rtx9090\" is unknown; expected a file or one of a100_sxm_80gb"));
+}
