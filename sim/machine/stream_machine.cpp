@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <typeinfo>
 
 namespace specmoe {
 namespace {
 
 StreamEvent& own(const Event& event) {
-  auto* mine = dynamic_cast<StreamEvent*>(event.get());
-  if (!mine) throw std::logic_error("deadlock: no stream of this machine recorded the event");
-  return *mine;
+  EventState* state = event.get();
+  if (!state || typeid(*state) != typeid(StreamEvent))
+    throw std::logic_error("deadlock: no stream of this machine recorded the event");
+  return static_cast<StreamEvent&>(*state);
 }
 
 }  // namespace
