@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -63,6 +65,49 @@ MoeModel read_model(const Yaml& node, const std::filesystem::path& folder) {
   return model;
 }
 
+// Accesses by the first `tokens` tokens of the requests.
+ExpertCounts count_accesses(RoutingSource& source, const std::vector<std::int64_t>& requests,
+                            std::int64_t tokens) {
+  ExpertCounts counts(static_cast<std::size_t>(source.layers()),
+                      std::vector<std::int64_t>(static_cast<std::size_t>(source.experts()), 0));
+  const auto ranks = static_cast<std::size_t>(source.top_k());
+  const auto row = static_cast<std::size_t>(source.layers()) * ranks;
+  std::vector<std::int16_t> rows;
+  for (const std::int64_t r : requests) {
+    const RequestInfo info = source.request(r);
+    const std::int64_t take = std::min(tokens, info.prefill_rows + info.decode_rows);
+    rows.resize(static_cast<std::size_t>(take) * row);
+    source.read(r, 0, take, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i] >= 0) ++counts[i % row / ranks][static_cast<std::size_t>(rows[i])];
+    tokens -= take;
+    if (tokens <= 0) break;
+  }
+  return counts;
+}
+
+// Popularity as a list of counts for each layer, or counted in a trace of the same shape.
+ExpertCounts read_counts(const Yaml& node, const std::filesystem::path& folder, const RoutingOptions& shape) {
+  ExpertCounts counts;
+  if (node.is_list()) {
+    for (const Yaml& layer : node.items()) {
+      counts.emplace_back();
+      for (const Yaml& count : layer.items()) counts.back().push_back(count.integer(0, 1'000'000'000'000));
+      if (static_cast<int>(counts.back().size()) != shape.experts)
+        layer.fail(fmt::format("a count for each of {} experts", shape.experts));
+    }
+    if (static_cast<int>(counts.size()) != shape.layers)
+      node.fail(fmt::format("counts for each of {} MoE layers", shape.layers));
+    return counts;
+  }
+  const auto trace = RoutingTrace::open(folder / node.text());
+  if (trace->layers() != shape.layers || trace->experts() != shape.experts)
+    node.fail(fmt::format("a trace of {} MoE layers of {} experts", shape.layers, shape.experts));
+  std::vector<std::int64_t> requests(static_cast<std::size_t>(trace->requests()));
+  std::iota(requests.begin(), requests.end(), 0);
+  return count_accesses(*trace, requests, std::numeric_limits<std::int64_t>::max());
+}
+
 // Lengths come from the workload when the routing is generated, and from the trace when it is recorded.
 void read_routing_origin(const Yaml& document, const std::filesystem::path& folder, Scenario& scenario) {
   const Yaml routing = document["routing"];
@@ -80,13 +125,17 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
 
   if (const auto generate = routing.find("generate")) {
     RoutingOptions& options = scenario.routing.generator;
-    generate->allow_only({"zipf", "reuse", "correlation"});
+    generate->allow_only({"zipf", "counts", "reuse", "correlation"});
+    if (generate->find("zipf").has_value() == generate->find("counts").has_value())
+      throw InputError(generate->file(), generate->line(),
+                       "routing.generate: neither or both of zipf and counts", "one of them");
     options.layers = scenario.model.moe_layers;
     options.experts = static_cast<int>(scenario.model.experts);
     options.top_k = static_cast<int>(scenario.model.top_k);
     options.requests = work.first_request + work.requests;
     options.seed = scenario.seed;
-    options.zipf = (*generate)["zipf"].number(0, 10);
+    if (const auto zipf = generate->find("zipf")) options.zipf = zipf->number(0, 10);
+    if (const auto counts = generate->find("counts")) options.counts = read_counts(*counts, folder, options);
     options.reuse = (*generate)["reuse"].number(0, 1);
     options.correlation = (*generate)["correlation"].number(0, 1);
     options.prompt_tokens = load["prompt_tokens"].integer(1, 10'000'000);
@@ -119,43 +168,19 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
 }
 
 // Accesses of requests that the run does not use, so that what is popular is not learnt from the run itself.
-void count_popularity(Scenario& scenario, ExpertCounts& counts) {
+ExpertCounts count_popularity(Scenario& scenario) {
   constexpr std::int64_t kTokens = 4096;  // enough: 32 k selections a layer at top-8
-  std::unique_ptr<RoutingSource> source;
-  std::vector<std::int64_t> requests;
   const Workload& work = scenario.workload;
-  if (scenario.routing.trace.empty()) {
-    RoutingOrigin other = scenario.routing;
-    other.generator.requests = work.first_request + work.requests + 64;
-    source = other.open();
-    for (std::int64_t r = work.first_request + work.requests; r < source->requests(); ++r)
-      requests.push_back(r);
-  } else {
-    source = scenario.routing.open();
-    for (std::int64_t r = 0; r < source->requests(); ++r)
-      if (r < work.first_request || r >= work.first_request + work.requests) requests.push_back(r);
-    if (requests.empty()) {
-      scenario.notes.push_back("popularity is counted on the run's own requests: the trace has no others");
-      for (std::int64_t r = work.first_request; r < work.first_request + work.requests; ++r)
-        requests.push_back(r);
-    }
-  }
-  counts.assign(static_cast<std::size_t>(source->layers()),
-                std::vector<std::int64_t>(static_cast<std::size_t>(source->experts()), 0));
-  std::int64_t left = kTokens;
-  std::vector<std::int16_t> rows;
-  const auto row = static_cast<std::size_t>(source->layers() * source->top_k());
-  for (const std::int64_t r : requests) {
-    const RequestInfo info = source->request(r);
-    const std::int64_t take = std::min(left, info.prefill_rows + info.decode_rows);
-    rows.resize(static_cast<std::size_t>(take) * row);
-    source->read(r, 0, take, rows);
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      if (rows[i] >= 0)
-        ++counts[i % row / static_cast<std::size_t>(source->top_k())][static_cast<std::size_t>(rows[i])];
-    left -= take;
-    if (left <= 0) break;
-  }
+  const std::int64_t end = work.first_request + work.requests;
+  RoutingOrigin origin = scenario.routing;
+  if (origin.trace.empty()) origin.generator.requests = end + 64;
+  const auto source = origin.open();
+  std::vector<std::int64_t> others, own;
+  for (std::int64_t r = 0; r < source->requests(); ++r)
+    (r < work.first_request || r >= end ? others : own).push_back(r);
+  if (others.empty())
+    scenario.notes.push_back("popularity is counted on the run's own requests: the trace has no others");
+  return count_accesses(*source, others.empty() ? own : others, kTokens);
 }
 
 std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers) {
@@ -355,7 +380,7 @@ Scenario Scenario::load(const std::filesystem::path& file) {
   for (Strategy& strategy : scenario.strategies) {
     EngineSettings& s = strategy.settings;
     if (!s.start_popular && s.predictor->name != "popularity") continue;
-    if (popularity.empty()) count_popularity(scenario, popularity);
+    if (popularity.empty()) popularity = count_popularity(scenario);
     s.popularity = popularity;
   }
   return scenario;
