@@ -97,10 +97,12 @@ Seconds kernel_time(const Platform& platform, DeviceId id, const Kernel& kernel)
   WeightFormat format = WeightFormat::bf16;
   double padding = 1;
   const auto pad = [&](std::int64_t rows, std::int64_t groups, WeightFormat weights) {
-    // Rows are spread evenly over the groups; each group fills whole tiles.
-    const std::int64_t each = std::max<std::int64_t>(1, (rows + groups - 1) / groups);
-    padding =
-        static_cast<double>((each + s.tile_rows - 1) / s.tile_rows * s.tile_rows) / static_cast<double>(each);
+    // Rows are spread as evenly over the groups as they go: rows % groups of them have one more than the
+    // others. Each group fills whole tiles.
+    const auto tiled = [&](std::int64_t n) { return (n + s.tile_rows - 1) / s.tile_rows * s.tile_rows; };
+    const std::int64_t each = rows / groups, fuller = rows % groups;
+    padding = static_cast<double>(fuller * tiled(each + 1) + (groups - fuller) * tiled(each)) /
+              static_cast<double>(std::max<std::int64_t>(1, rows));
     format = device.peak.count(weights) ? weights : WeightFormat::bf16;
   };
   if (const auto* gemm = std::get_if<Gemm>(&kernel.work)) pad(gemm->m, 1, gemm->weights);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-#include "models/moe/routing_generator.hpp"
+#include "models/moe/routing/routing_generator.hpp"
 #include "sim/base/isolated.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/engine/engine.hpp"

@@ -3,9 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <thread>
 
+#include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/report/report.hpp"
 #include "sim/results/run.hpp"
@@ -17,6 +19,7 @@ struct Options {
   std::string scenario;
   std::string out;
   std::string timeline;
+  std::string picture;
   std::int64_t timeline_steps = 4;
   std::string format = "table";
   int jobs = 0;
@@ -44,6 +47,11 @@ void run(const Options& options) {
   if (terminal) fmt::print(stderr, "\r\033[K");
 
   const ResultsOverview overview = ResultsOverview::read(file);
+  if (!options.picture.empty()) {
+    std::ofstream out(options.picture);
+    if (!(out << as_svg(overview)).flush())
+      throw InputError(options.picture, 0, "cannot be written", "a writable place");
+  }
   if (options.format == "json") fmt::print("{}", as_json(overview));
   if (options.format == "csv") fmt::print("{}", as_csv(overview));
   if (options.format == "table") {
@@ -52,6 +60,7 @@ void run(const Options& options) {
     for (const auto& [name, summary] : overview.runs) simulated += summary.total_time;
     fmt::print("{}\n{:.1f} s simulated in {:.1f} s. Per step and per layer: {}\n", console_table(overview),
                simulated, gone, file.string());
+    if (!options.picture.empty()) fmt::print("Picture: {}\n", options.picture);
     if (how.timeline) fmt::print("Timeline, for https://ui.perfetto.dev: {}\n", how.timeline->string());
   }
 }
@@ -68,6 +77,7 @@ void add_run_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--timeline", options->timeline,
                       "Also write a timeline in the Chrome trace format, which Perfetto opens");
+  command->add_option("--picture", options->picture, "Also draw where a decode step's time goes, as SVG");
   command->add_option("--timeline-steps", options->timeline_steps, "Steps of each run in the timeline")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

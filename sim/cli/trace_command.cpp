@@ -7,9 +7,9 @@
 #include <memory>
 #include <numeric>
 
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_import.hpp"
-#include "models/moe/trace_statistics.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_import.hpp"
+#include "models/moe/routing/trace_statistics.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
 #include "sim/cli/commands.hpp"

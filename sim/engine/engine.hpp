@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "models/moe/model.hpp"
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/engine/expert_cache.hpp"
 #include "sim/engine/workload.hpp"
 #include "sim/machine/machine.hpp"

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/engine/expert_cache.hpp"
 #include "sim/policies/eviction.hpp"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "models/moe/model.hpp"
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/policies/eviction.hpp"
 #include "sim/policies/predictor.hpp"
 

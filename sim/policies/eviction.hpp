@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "models/moe/model.hpp"
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/base/random.hpp"
 
 namespace specmoe {

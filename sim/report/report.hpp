@@ -25,5 +25,7 @@ std::string console_table(const ResultsOverview& overview);
 /// measure.
 std::string as_json(const ResultsOverview& overview);
 std::string as_csv(const ResultsOverview& overview);
+/// A picture: the mean decode step of each strategy as a stacked bar.
+std::string as_svg(const ResultsOverview& overview);
 
 }  // namespace specmoe

@@ -8,7 +8,7 @@
 #include <optional>
 #include <set>
 
-#include "models/moe/routing_trace.hpp"
+#include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "models/hardware/platform.hpp"
 #include "models/moe/model.hpp"
-#include "models/moe/routing.hpp"
-#include "models/moe/routing_generator.hpp"
+#include "models/moe/routing/routing.hpp"
+#include "models/moe/routing/routing_generator.hpp"
 #include "sim/engine/engine.hpp"
 #include "sim/engine/workload.hpp"
 #include "sim/scenario/memory_bill.hpp"

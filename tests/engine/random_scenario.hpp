@@ -4,7 +4,7 @@
 
 #include "models/hardware/platform.hpp"
 #include "models/moe/model.hpp"
-#include "models/moe/routing_generator.hpp"
+#include "models/moe/routing/routing_generator.hpp"
 #include "sim/engine/engine.hpp"
 
 namespace specmoe {

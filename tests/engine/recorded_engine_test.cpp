@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_import.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_import.hpp"
 #include "sim/base/isolated.hpp"
 #include "tests/engine/random_scenario.hpp"
 #include "tests/machine/test_platform.hpp"

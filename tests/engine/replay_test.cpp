@@ -9,9 +9,9 @@
 #include <map>
 #include <sstream>
 
-#include "models/moe/input_stream.hpp"
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_import.hpp"
+#include "models/moe/routing/input_stream.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_import.hpp"
 #include "tests/moe/trace_helpers.hpp"
 
 namespace specmoe {

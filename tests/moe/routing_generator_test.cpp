@@ -4,8 +4,8 @@
 #include <cmath>
 #include <set>
 
-#include "models/moe/routing_generator.hpp"
-#include "models/moe/trace_statistics.hpp"
+#include "models/moe/routing/routing_generator.hpp"
+#include "models/moe/routing/trace_statistics.hpp"
 #include "sim/base/input_error.hpp"
 #include "tests/moe/trace_helpers.hpp"
 

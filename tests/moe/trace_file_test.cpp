@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "models/moe/routing_trace.hpp"
+#include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "tests/moe/trace_helpers.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/base/input_error.hpp"
 
 namespace specmoe {

@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_import.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_import.hpp"
 #include "tests/moe/trace_helpers.hpp"
 
 namespace specmoe {

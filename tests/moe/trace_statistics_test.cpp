@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "models/moe/routing_generator.hpp"
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_statistics.hpp"
+#include "models/moe/routing/routing_generator.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_statistics.hpp"
 #include "tests/moe/trace_helpers.hpp"
 
 namespace specmoe {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 
 namespace specmoe {
 

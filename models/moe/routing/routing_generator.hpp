@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/base/random.hpp"
 
 namespace specmoe {

@@ -1,4 +1,4 @@
-#include "models/moe/routing_trace.hpp"
+#include "models/moe/routing/routing_trace.hpp"
 
 #include <fmt/format.h>
 

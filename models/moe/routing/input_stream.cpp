@@ -1,4 +1,4 @@
-#include "models/moe/input_stream.hpp"
+#include "models/moe/routing/input_stream.hpp"
 
 #include <zlib.h>
 

@@ -1,4 +1,4 @@
-#include "models/moe/routing_generator.hpp"
+#include "models/moe/routing/routing_generator.hpp"
 
 #include <fmt/format.h>
 

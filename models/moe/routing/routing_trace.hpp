@@ -20,7 +20,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "models/moe/routing.hpp"
+#include "models/moe/routing/routing.hpp"
 #include "sim/base/h5.hpp"
 
 namespace specmoe {

@@ -1,4 +1,4 @@
-#include "models/moe/trace_statistics.hpp"
+#include "models/moe/routing/trace_statistics.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -12,7 +12,8 @@ namespace specmoe {
 struct RequestInfo {
   /// Prompt positions that come before the first decoded token.
   std::int64_t prompt_tokens = 0;
-  /// Rows of the request that are prompt positions (phase prefill): prompt_tokens, or 0 if prefill was not recorded.
+  /// Rows of the request that are prompt positions (phase prefill): prompt_tokens, or 0 if prefill was not
+  /// recorded.
   std::int64_t prefill_rows = 0;
   /// Rows that are decoded tokens (phase decode).
   std::int64_t decode_rows = 0;
@@ -28,7 +29,8 @@ class RoutingSource {
   virtual int top_k() const = 0;
   virtual std::int64_t requests() const = 0;
   virtual RequestInfo request(std::int64_t index) const = 0;
-  /// [row, layer, rank] -> expert, int16; rank 0 = highest gate weight; -1 where a token was not routed in a layer.
+  /// [row, layer, rank] -> expert, int16; rank 0 = highest gate weight; -1 where a token was not routed in a
+  /// layer.
   /// @param out rows * layers * top_k elements.
   /// @throws InputError if the rows do not exist or the file is damaged.
   virtual void read(std::int64_t request, std::int64_t first_row, std::int64_t rows,

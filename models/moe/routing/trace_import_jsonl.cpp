@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "models/moe/input_stream.hpp"
-#include "models/moe/routing_trace.hpp"
-#include "models/moe/trace_import.hpp"
+#include "models/moe/routing/input_stream.hpp"
+#include "models/moe/routing/routing_trace.hpp"
+#include "models/moe/routing/trace_import.hpp"
 #include "sim/base/input_error.hpp"
 
 namespace specmoe {

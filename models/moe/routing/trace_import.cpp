@@ -1,4 +1,4 @@
-#include "models/moe/trace_import.hpp"
+#include "models/moe/routing/trace_import.hpp"
 
 #include <fmt/format.h>
 
