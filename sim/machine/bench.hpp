@@ -13,7 +13,8 @@ struct BareWork {
   std::vector<Seconds> kernels;
   /// Payloads of the Comms; positive.
   std::vector<Bytes> copies;
-  BytesPerSecond bandwidth;
+  /// Of the link in one direction, and of what both directions share, which every Comm crosses too.
+  BytesPerSecond bandwidth, duplex;
 };
 
 struct BareCost {

@@ -367,7 +367,8 @@ BareCost run_bare(const BareWork& work) {
   sg4::Host* device = add_host(zone, "device", kFlopsPerSecond);
   sg4::Host* from = add_host(zone, "from", kFlopsPerSecond);
   sg4::Host* to = add_host(zone, "to", kFlopsPerSecond);
-  add_route(zone, from, to, {add_link(zone, "link", work.bandwidth)});
+  add_route(zone, from, to,
+            {add_link(zone, "link", work.bandwidth), add_link(zone, "both ways", work.duplex)});
   zone->seal();
   report_completions();
   Chain kernels(work.kernels, [=](SimGridLane& lane, Seconds duration) { lane.execute(device, duration); });

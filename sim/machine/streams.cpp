@@ -1,5 +1,7 @@
 #include "sim/machine/streams.hpp"
 
+#include <algorithm>
+
 namespace specmoe {
 
 void Workshop::serve() {
@@ -13,8 +15,19 @@ void Workshop::serve() {
 StreamQueue::StreamQueue(Workshop& shop, Stream id, DeviceId device)
     : shop_(shop), id_(id), device_(device), lane_(shop.kernel.open_lane(*this)) {}
 
+// Recording and waiting need not wait for the date of their call: what follows in the stream, and whoever
+// waits for the event, was called later still.
 void StreamQueue::append(Op op) {
-  if (!busy_) wait_until(op.issued);
+  if (!busy_) {
+    if (const auto* record = std::get_if<RecordOp>(&op.what)) return reach(*record->event, op.issued);
+    if (const auto* wait = std::get_if<WaitOp>(&op.what)) {
+      if (wait->event->reached) return;
+      busy_ = true;
+      wait->event->waiting.push_back(this);
+    } else {
+      wait_until(op.issued);
+    }
+  }
   ops_.push_back(std::move(op));
 }
 
@@ -26,10 +39,13 @@ void StreamQueue::go_on() {
 
 void StreamQueue::advance() {
   for (busy_ = false; !busy_ && !ops_.empty();) {
-    if (ops_.front().issued > shop_.kernel.now())
-      wait_until(ops_.front().issued);
+    const Op& op = ops_.front();
+    const bool takes_time =
+        std::holds_alternative<KernelOp>(op.what) || std::holds_alternative<CopyOp>(op.what);
+    if (takes_time && op.issued > shop_.kernel.now())
+      wait_until(op.issued);
     else
-      std::visit([this](const auto& op) { begin(op); }, ops_.front().what);
+      std::visit([this](const auto& what) { begin(what); }, op.what);
   }
 }
 
@@ -67,12 +83,15 @@ void StreamQueue::copy_ended(Seconds start) {
   shop_.ready.push_back(this);
 }
 
-void StreamQueue::begin(const RecordOp& op) {
-  StreamEvent& event = *op.event;
+void StreamQueue::reach(StreamEvent& event, Seconds date) {
   event.reached = true;
-  event.date = shop_.kernel.now();
+  event.date = date;
   shop_.ready.insert(shop_.ready.end(), event.waiting.begin(), event.waiting.end());
   if (event.host_waits) shop_.kernel.resume_host();
+}
+
+void StreamQueue::begin(const RecordOp& op) {
+  reach(*op.event, std::max(shop_.kernel.now(), ops_.front().issued));
   ops_.pop_front();
 }
 

@@ -86,6 +86,7 @@ class StreamQueue final : public Worker {
   void begin(const CopyOp& op);
   void begin(const RecordOp& op);
   void begin(const WaitOp& op);
+  void reach(StreamEvent& event, Seconds date);
   void wait_until(Seconds date);
   void kernel_ended();
 

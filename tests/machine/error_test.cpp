@@ -142,7 +142,7 @@ TEST_CASE("simulated machine: a second simulation in one process is an error") {
 TEST_CASE("bare SimGrid: chains of Execs and Comms take the sum of their times") {
   const std::string ended = run_isolated([] {
     // 3 x 1 ms of kernels beside 2 x 50 MB / 25 GB/s = 4 ms of copies
-    const BareCost cost = run_bare({{{1e-3}, {1e-3}, {1e-3}}, {{50'000'000}, {50'000'000}}, {25e9}});
+    const BareCost cost = run_bare({{{1e-3}, {1e-3}, {1e-3}}, {{50'000'000}, {50'000'000}}, {25e9}, {40e9}});
     return std::to_string(cost.simulated.value * 1e3) +
            (cost.cpu_seconds >= 0 ? "" : " and CPU time below zero");
   });

@@ -1,28 +1,22 @@
-// First in, first out: a list in the order of entry; use does not matter.
-#include <list>
-
-#include "sim/policies/eviction.hpp"
+// First in, first out: experts leave in the order in which they entered; use does not matter.
+#include "sim/policies/eviction/order.hpp"
 
 namespace specmoe {
 namespace {
 
 class Fifo : public EvictionPolicy {
  public:
-  explicit Fifo(const EvictionContext& context) : context_(context), place_(context.all_experts()) {}
+  explicit Fifo(const EvictionContext& context) : order_(context) {}
 
-  void entered(ExpertId id) override { place_[context_.index(id)] = order_.insert(order_.end(), id); }
+  void entered(ExpertId id) override { order_.add_last(id); }
   void used(ExpertId) override {}
-  void left(ExpertId id) override { order_.erase(place_[context_.index(id)]); }
+  void left(ExpertId id) override { order_.remove(id); }
   std::optional<ExpertId> victim(const std::function<bool(ExpertId)>& may_leave) override {
-    for (const ExpertId id : order_)
-      if (may_leave(id)) return id;
-    return std::nullopt;
+    return order_.first(may_leave);
   }
 
  private:
-  EvictionContext context_;
-  std::list<ExpertId> order_;
-  std::vector<std::list<ExpertId>::iterator> place_;
+  LeavingOrder order_;
 };
 
 }  // namespace

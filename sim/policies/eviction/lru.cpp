@@ -1,28 +1,22 @@
-// Least recently used: a list from the least to the most recent use.
-#include <list>
-
-#include "sim/policies/eviction.hpp"
+// Least recently used: every use moves an expert to the end of the order in which they leave.
+#include "sim/policies/eviction/order.hpp"
 
 namespace specmoe {
 namespace {
 
 class Lru : public EvictionPolicy {
  public:
-  explicit Lru(const EvictionContext& context) : context_(context), place_(context.all_experts()) {}
+  explicit Lru(const EvictionContext& context) : order_(context) {}
 
-  void entered(ExpertId id) override { place_[context_.index(id)] = order_.insert(order_.end(), id); }
-  void used(ExpertId id) override { order_.splice(order_.end(), order_, place_[context_.index(id)]); }
-  void left(ExpertId id) override { order_.erase(place_[context_.index(id)]); }
+  void entered(ExpertId id) override { order_.add_last(id); }
+  void used(ExpertId id) override { order_.move_last(id); }
+  void left(ExpertId id) override { order_.remove(id); }
   std::optional<ExpertId> victim(const std::function<bool(ExpertId)>& may_leave) override {
-    for (const ExpertId id : order_)
-      if (may_leave(id)) return id;
-    return std::nullopt;
+    return order_.first(may_leave);
   }
 
  private:
-  EvictionContext context_;
-  std::list<ExpertId> order_;
-  std::vector<std::list<ExpertId>::iterator> place_;
+  LeavingOrder order_;
 };
 
 }  // namespace
