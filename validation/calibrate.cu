@@ -32,11 +32,12 @@ void list_devices() {
     // Two transfers a clock (double data rate).
     const double peak = 2e3 * attribute(cudaDevAttrMemoryClockRate, device) *
                         attribute(cudaDevAttrGlobalMemoryBusWidth, device) / 8;
-    fmt::print("{}: {}, sm_{}{}\n  memory {:.2f} GB, peak {:.0f} GB/s, L2 {:.0f} MiB\n  {} SMs, {} copy engines\n",
-               device, properties.name, properties.major, properties.minor,
-               static_cast<double>(properties.totalGlobalMem) * 1e-9, peak * 1e-9,
-               static_cast<double>(properties.l2CacheSize) / 0x1p20, properties.multiProcessorCount,
-               properties.asyncEngineCount);
+    fmt::print(
+        "{}: {}, sm_{}{}\n  memory {:.2f} GB, peak {:.0f} GB/s, L2 {:.0f} MiB\n  {} SMs, {} copy engines\n",
+        device, properties.name, properties.major, properties.minor,
+        static_cast<double>(properties.totalGlobalMem) * 1e-9, peak * 1e-9,
+        static_cast<double>(properties.l2CacheSize) / 0x1p20, properties.multiProcessorCount,
+        properties.asyncEngineCount);
   }
 }
 

@@ -4,13 +4,11 @@
 //   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write}}
 //   switches             [<name>]; optional
 //   links                {<name>: {between: [<node>, <node>], forward, backward, duplex, pageable_forward,
-//                         pageable_backward, latency, half_size}}; forward is from the first node to the
-//                         second
+//                         pageable_backward, latency, half_size}}; forward is from the first node to the second
 //   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...},
 //                         host_calls: {launch, copy, event, synchronize},
-//                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor,
-//                         memory_efficiency, half_bytes, compute_efficiency, tile_rows}}}}; host_calls and
-//                         kernels of a gpu only
+//                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
+//                         half_bytes, compute_efficiency, tile_rows}}}}; host_calls and kernels of a gpu only
 //
 // Every number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
 #include <fmt/format.h>

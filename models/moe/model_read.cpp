@@ -8,9 +8,9 @@
 //   vocabulary: 151936
 //   tied_embeddings: false                                   true: the LM head is the input embedding
 //   format: bf16                                             of all matrices but the routed experts'
-//   encoder: {layers: 12, moe_layers: <layers>}              optional; gives the decoder's blocks
-//   cross-attention decoder: {layers: 48, moe_layers: <layers>}              <layers>: all | [1, 3, 5] |
-//   {first: 1, step: 2} attention:
+//   encoder: {layers: 12, moe_layers: <layers>}              optional; gives the decoder's blocks cross-attention
+//   decoder: {layers: 48, moe_layers: <layers>}              <layers>: all | [1, 3, 5] | {first: 1, step: 2}
+//   attention:
 //     heads: 32
 //     kv_heads: 4
 //     head_dim: 128
@@ -25,9 +25,9 @@
 //     gated: true                                            three matrices; false: two
 //     bias, router_bias: true                                optional, false
 //     format: mxfp4                                          optional, the model's
-//   shared: {intermediate: 5632, gated: true, gate: true}    optional; all shared experts fused; gate
-//   optional, false dense: {intermediate: 10944, gated: true}                where a block has no experts,
-//   and only there published: {total_billion: 30.5, active_billion: 3.3, active_convention: all, source: ...}
+//   shared: {intermediate: 5632, gated: true, gate: true}    optional; all shared experts fused; gate optional, false
+//   dense: {intermediate: 10944, gated: true}                where a block has no experts, and only there
+//   published: {total_billion: 30.5, active_billion: 3.3, active_convention: all, source: ...}
 //                                                            active_* optional
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -66,7 +66,7 @@ struct StepRecord {
   Seconds start, end;
   /// The longest path through the step's layer graphs with every expert resident: no copies, no host.
   Seconds critical_path;
-  /// Time for which the compute stream stood still for an expert's copy.
+  /// Time for which the compute stream, or with pageable memory the host, stood still for an expert's copy.
   Seconds expert_wait;
   Counters counters;
   /// Date at which each block that ran had ended, [block]; blocks of the other stack hold the step's start.

@@ -62,9 +62,12 @@ bool ExpertStore::load(ExpertId expert, bool ahead, StepRecord& record) {
     left = {};
   }
   record.counters.evictions += static_cast<std::int64_t>(scratch_.size());
+  const Seconds before = machine_.now();
   machine_.copy(
       copies_, settings_.expert_home, gpu_memory_, bytes(expert), settings_.host_memory,
       {ahead ? "prefetch" : "load", block_of_[static_cast<std::size_t>(expert.layer)], expert.expert});
+  // From pageable memory the call itself takes as long as the copy, and the device has nothing to do.
+  if (!ahead && settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
   slot(expert) = {machine_.record(copies_), nullptr, ahead};
   (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += bytes(expert);
   return true;

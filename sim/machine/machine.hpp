@@ -74,4 +74,7 @@ class Machine {
 Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
                  MachineObserver* observer = nullptr);
 
+/// The version of SimGrid that this was compiled with, e.g. "3.32".
+std::string simgrid_version();
+
 }  // namespace specmoe

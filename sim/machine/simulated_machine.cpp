@@ -312,6 +312,10 @@ std::unique_ptr<Lane> SimGridKernel::open_lane(Worker& worker) {
 
 }  // namespace
 
+std::string simgrid_version() {
+  return std::to_string(SIMGRID_VERSION_MAJOR) + "." + std::to_string(SIMGRID_VERSION_MINOR);
+}
+
 Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
                  MachineObserver* observer) {
   sg4::Engine& engine = open_engine();

@@ -185,6 +185,10 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.peak_gpu_memory = strategy_.bill.taken() + cache_peak_;
   write_summary(file_, "/", s);
 
+  const auto shares = [&](std::vector<double> busy_times) {
+    for (double& time : busy_times) time = ratio(time, s.total_time);
+    return busy_times;
+  };
   const Platform& platform = scenario_.platform;
   std::vector<std::string> names, directions;
   std::vector<std::int64_t> bytes, copies;
@@ -209,6 +213,7 @@ RunSummary Recorder::finish(Seconds total_time) {
   file_.write("/links/bytes", bytes);
   file_.write("/links/copies", copies);
   file_.write("/links/busy", times);
+  file_.write("/links/utilisation", shares(times));
 
   names.clear();
   times.clear();
@@ -220,6 +225,7 @@ RunSummary Recorder::finish(Seconds total_time) {
   }
   file_.write_strings("/streams/name", names);
   file_.write("/streams/busy", times);
+  file_.write("/streams/utilisation", shares(times));
   file_.write("/streams/kernels", copies);
 
   names.clear();

@@ -1,8 +1,8 @@
-// What a run records: per step and per layer into HDF5 as it goes, totals in memory, and on request a
-// timeline.
+// What a run records: per step and per layer into HDF5 as it goes, totals in memory, and on request a timeline.
 //
 // results.h5 ("specmoe-results" version 1):
-//   /                      attributes: format, version, specmoe, scenario, platform, model, routing, seed
+//   /                      attributes: format, version, specmoe, simgrid, scenario, description, platform, model,
+//                          routing, seed
 //   /scenario              text: the scenario file as read
 //   /notes                 text [note]
 //   /unverified            text [number]: numbers of the platform without a verified source
@@ -11,10 +11,13 @@
 //     /steps/{sequences,tokens,routed,accesses,hits,misses,prefetch_requested,prefetch_issued,prefetch_useful,
 //             prefetch_late,prefetch_useless,evictions,demand_bytes,prefetch_bytes}   int64 [step]
 //     /steps/{start,duration,critical_path,exposed_stall,expert_wait}                 float64 [step], s
-//     /layers/duration     float32 [step, block], s: from the end of the block before; 0 where a block did
-//     not run /layers/{accesses,hits}   int32 [step, MoE layer] /links/{name,direction} text, {bytes,copies}
-//     int64, {busy} float64 s, [link direction] /streams/{name} text, {busy} float64 s, {kernels} int64,
-//     [stream] /memory/{name} text, {bytes} int64, [item of GPU memory]
+//     /layers/duration     float32 [step, block], s: from the end of the block before; 0 where a block did not run
+//     /layers/{accesses,hits}   int32 [step, MoE layer]
+//     /links/{name,direction}   text [link direction]; disks come last, with direction "disk"
+//     /links/{bytes,copies}     int64 [link direction]
+//     /links/{busy,utilisation} float64 [link direction]; s, and share of the run
+//     /streams/name             text [stream]; kernels int64; busy, utilisation float64 as for links
+//     /memory/{name,bytes}      text, int64 [item of GPU memory]
 #pragma once
 #include <filesystem>
 #include <memory>

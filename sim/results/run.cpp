@@ -103,6 +103,7 @@ void join(const Scenario& scenario, const std::vector<fs::path>& parts, const fs
     out.set("/", "format", "specmoe-results");
     out.set("/", "version", std::int64_t{1});
     out.set("/", "specmoe", version());
+    out.set("/", "simgrid", simgrid_version());
     out.set("/", "scenario", scenario.name);
     out.set("/", "description", scenario.description);
     out.set("/", "platform", scenario.platform.name);

@@ -1,9 +1,11 @@
 // Bad input: each its one clear line on stderr and exit status 2.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
+#include "sim/base/random.hpp"
 #include "tests/cli/command.hpp"
 
 using namespace specmoe;
@@ -112,14 +114,13 @@ TEST_CASE("bad input: a platform without a route to the experts") {
   std::string platform = read_text(std::filesystem::path(SPECMOE_SOURCE_DIR) / "platforms/rtx4090.yaml");
   const std::size_t links = platform.find("\nlinks:");
   REQUIRE(links != std::string::npos);
-  const std::size_t next =
-      platform.find("\n\n", links) == std::string::npos ? platform.size() : std::string::npos;
-  static_cast<void>(next);
-  folder.write("island.yaml", platform.substr(0, links) + "\nlinks: []\n");
+  const std::size_t devices = platform.find("\ndevices:");
+  folder.write("island.yaml", platform.substr(0, links) + "\nlinks: {}\n" + platform.substr(devices));
   folder.write("bad.yaml", with("platform: rtx4090", "platform: island.yaml"));
   const CommandResult result = specmoe_command(folder, "run bad.yaml --out out");
   CHECK(result.status == 2);
   CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK_MESSAGE(result.err.find("no route from dram to vram") != std::string::npos, result.err);
 }
 
 TEST_CASE("bad input: no such file, a folder, no arguments, an unknown option") {
@@ -132,4 +133,55 @@ TEST_CASE("bad input: no such file, a folder, no arguments, an unknown option") 
     CHECK(result.status == 2);
     CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
   }
+}
+
+TEST_CASE("bad input: a trace that is truncated, corrupt, of another shape, without prefill or too short") {
+  const Folder folder("bad-trace");
+  // 24 layers of 60 experts, top-4: Qwen1.5-MoE's shape; tokens decoded after a prompt that was not recorded.
+  Random random(1);
+  std::string lines;
+  for (int token = 0; token < 400; ++token) {
+    lines += "{\"request\":0,\"phase\":\"decode\",\"experts\":[";
+    for (int layer = 0; layer < 24; ++layer) {
+      const auto first = static_cast<int>(token == 0 ? 56 : random.below(57));
+      lines += fmt::format("{}[{},{},{},{}]", layer ? "," : "", first, first + 1, first + 2, first + 3);
+    }
+    lines += token == 0 ? "],\"prompt_tokens\":5}\n" : "]}\n";
+  }
+  folder.write("t.jsonl", lines);
+  REQUIRE(specmoe_command(folder, "trace import t.jsonl --out t.h5").status == 0);
+  const std::string whole = read_text(folder / "t.h5");
+  const auto run = [&](const std::string& scenario) {
+    folder.write("s.yaml", scenario);
+    return specmoe_command(folder, "run s.yaml --out out");
+  };
+  const std::string routing = "  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}";
+  const std::string lengths = "prompt_tokens: 4, output_tokens: 4";
+  const auto scenario = [&](const std::string& trace, const std::string& work) {
+    std::string text = with(routing, "  trace: " + trace);
+    return text.replace(text.find(lengths), lengths.size(), work);
+  };
+  const auto refused = [&](const CommandResult& result, const std::string& says) {
+    CHECK(result.status == 2);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK_MESSAGE(result.err.find(says) != std::string::npos, result.err);
+  };
+  CHECK(run(scenario("t.h5", "prefill: false")).status == 0);
+
+  folder.write("cut.h5", whole.substr(0, whole.size() / 2));
+  refused(run(scenario("cut.h5", "prefill: false")), "cut.h5: is no HDF5 file, or truncated");
+  std::string damaged = whole;
+  for (std::size_t i = damaged.size() / 3; i < damaged.size() / 3 + 400; ++i)
+    damaged[i] = static_cast<char>(~damaged[i]);
+  folder.write("damaged.h5", damaged);
+  refused(run(scenario("damaged.h5", "prefill: false")), "damaged.h5");
+  refused(run(scenario("t.h5", "output_tokens: 2")),
+          "request 0 of the trace was recorded without its prefill");
+  refused(run(scenario("t.h5", "prefill: false, first_request: 1")), "at most the trace's 1 requests");
+  std::string other = scenario("t.h5", "prefill: false");
+  other.replace(other.find("qwen1.5-moe-a2.7b"), 17, "qwen3-30b-a3b");
+  refused(run(other),
+          "24 layers of 60 experts, top-4; expected qwen3-30b-a3b's 48 MoE layers of 128 experts");
+  refused(run(scenario("missing.h5", "prefill: false")), "missing.h5: no such file");
+  refused(run(scenario("t.jsonl", "prefill: false")), "t.jsonl: is no HDF5 file");
 }

@@ -54,6 +54,10 @@ class Watch : public Totals, public MachineObserver {
          "expert bytes = loads x size");
     hold(cache_peak <= scenario_.settings.cache_capacity, "resident + in flight <= capacity");
     for (const StepRecord& step : steps)
+      hold(scenario_.settings.host_memory == HostMemory::pageable ||
+               step.expert_wait <= step.exposed_stall() * (1 + 1e-9) + Seconds{1e-12},
+           "waiting for experts is part of the exposed stall");
+    for (const StepRecord& step : steps)
       hold(step.exposed_stall().value >= -1e-12, "a step is never shorter than its critical path");
     hold(kernels > 0, "a run launches kernels");
   }

@@ -1,7 +1,6 @@
 // Recorded routing in HDF5. The layout ("specmoe-trace" version 1):
 //
-//   /                       attributes: format "specmoe-trace", version 1, layers, experts, top_k, model,
-//   source,
+//   /                       attributes: format "specmoe-trace", version 1, layers, experts, top_k, model, source,
 //                           licence, recorder, created_by
 //   /experts                int16 [token, layer, rank]; rank 0 = highest gate weight; -1 = not routed
 //   /weights                float32 [token, layer, rank], optional; gate weights as the model applies them
