@@ -73,9 +73,7 @@ Route Platform::route(MemoryId from, MemoryId to) const {
 
 Seconds Platform::ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes, HostMemory host) const {
   const Route way = route(from, to);
-  Seconds time;
-  if ((*this)[from].kind == Memory::Kind::disk) time += bytes / (*this)[from].read;
-  if ((*this)[to].kind == Memory::Kind::disk) time += bytes / (*this)[to].write;
+  Seconds fixed;
   BytesPerSecond narrowest{1e300};
   Bytes half;
   for (const Hop& hop : way.hops) {
@@ -84,16 +82,22 @@ Seconds Platform::ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes, HostM
     if (host == HostMemory::pageable)
       narrowest = std::min(narrowest, hop.forward ? link.pageable_forward : link.pageable_backward);
     half = std::max(half, link.half_size);
-    time += link.latency;
+    fixed += link.latency;
   }
-  return way.hops.empty() ? time : time + (bytes + half) / narrowest;
+  Seconds slowest = way.hops.empty() ? Seconds{0} : (bytes + half) / narrowest;
+  if ((*this)[from].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[from].read);
+  if ((*this)[to].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[to].write);
+  return fixed + slowest;
 }
 
 Seconds kernel_time(const Platform& platform, DeviceId id, const Kernel& kernel) {
   const Device& device = platform[id];
   const Saturation& s = device.saturation[kernel.work.index()];
-  const Seconds traffic =
-      (memory_traffic(kernel) + s.half_bytes) / (platform[device.memory].read * s.memory_efficiency);
+  const BytesPerSecond memory = platform[device.memory].read;
+  const Bytes bytes = memory_traffic(kernel);
+  // Above 1, an efficiency is the L2 cache's.
+  const Bytes beyond = s.memory_efficiency > 1 ? std::max(Bytes{0}, bytes - device.l2) : Bytes{0};
+  const Seconds traffic = (bytes - beyond + s.half_bytes) / (memory * s.memory_efficiency) + beyond / memory;
   WeightFormat format = WeightFormat::bf16;
   double padding = 1;
   const auto pad = [&](std::int64_t rows, std::int64_t groups, WeightFormat weights) {
@@ -103,7 +107,7 @@ Seconds kernel_time(const Platform& platform, DeviceId id, const Kernel& kernel)
     const std::int64_t each = rows / groups, fuller = rows % groups;
     padding = static_cast<double>(fuller * tiled(each + 1) + (groups - fuller) * tiled(each)) /
               static_cast<double>(std::max<std::int64_t>(1, rows));
-    format = device.peak.count(weights) ? weights : WeightFormat::bf16;
+    if (weights == WeightFormat::fp8 && device.peak.count(weights)) format = weights;
   };
   if (const auto* gemm = std::get_if<Gemm>(&kernel.work)) pad(gemm->m, 1, gemm->weights);
   if (const auto* gemm = std::get_if<GroupedGemm>(&kernel.work)) pad(gemm->rows, gemm->groups, gemm->weights);

@@ -58,6 +58,8 @@ struct Link {
 /// How kernels of one class saturate the device:
 /// time = max(floor, max(traffic time, arithmetic time)), where
 /// traffic time = (traffic + half_bytes) / (memory bandwidth * memory_efficiency), and
+/// and of an elementwise kernel with memory_efficiency above 1 only what fits in the L2 cache is that fast, the rest
+/// has the memory's bandwidth;
 /// arithmetic time = flops with rows padded to tile_rows / (peak * compute_efficiency).
 struct Saturation {
   Seconds floor;
@@ -77,12 +79,14 @@ struct Device {
   std::string name;
   Kind kind;
   MemoryId memory;
-  /// Dense peak rate by weight format; formats without an entry are computed at the bf16 rate after
-  /// unpacking.
+  /// Dense peak rate by format. Weights in fp8 are multiplied in fp8 where there is a rate for it; the other small
+  /// formats store weights only: unpacked, they are multiplied in bf16.
   std::map<WeightFormat, FlopsPerSecond> peak;
   HostCalls host_calls;
   /// By kernel class, in the order of Kernel::work's alternatives.
   std::array<Saturation, 5> saturation;
+  /// Size of the last cache; elementwise kernels find what fits there (see Saturation). 0 where it is not known.
+  Bytes l2;
 };
 
 /// Where a number of the platform file came from.
@@ -98,7 +102,7 @@ struct Hop {
   int link;
   bool forward;
 };
-/// The way of a copy. A disk at either end is read or written first, then the hops are crossed together.
+/// The way of a copy: all hops, and a disk at either end, are crossed together.
 struct Route {
   MemoryId from, to;
   std::vector<Hop> hops;
@@ -131,7 +135,7 @@ class Platform {
   /// The way with the fewest hops (Boost.Graph). @throws InputError if there is none.
   Route route(MemoryId from, MemoryId to) const;
   /// Time of one copy on an otherwise idle machine:
-  /// latency + disk time + (bytes + half_size) / bandwidth of the narrowest link.
+  /// latency + (bytes + half_size) / bandwidth of the narrowest link, or bytes / rate of a disk at an end if longer.
   Seconds ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes,
                           HostMemory host = HostMemory::pinned) const;
 

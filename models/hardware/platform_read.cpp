@@ -5,10 +5,10 @@
 //   switches             [<name>]; optional
 //   links                {<name>: {between: [<node>, <node>], forward, backward, duplex, pageable_forward,
 //                         pageable_backward, latency, half_size}}; forward is from the first node to the second
-//   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...},
+//   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...}, l2,
 //                         host_calls: {launch, copy, event, synchronize},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
-//                         half_bytes, compute_efficiency, tile_rows}}}}; host_calls and kernels of a gpu only
+//                         half_bytes, compute_efficiency, tile_rows}}}}; l2, host_calls and kernels of a gpu only
 //
 // Every number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
 #include <fmt/format.h>
@@ -97,7 +97,7 @@ Saturation read_saturation(const Yaml& y, SourcedReader& sourced) {
 Device read_device(const std::string& name, const Yaml& y, const Platform& platform, SourcedReader& sourced) {
   Device device;
   device.name = name;
-  y.allow_only({"kind", "memory", "peak", "host_calls", "kernels"});
+  y.allow_only({"kind", "memory", "peak", "l2", "host_calls", "kernels"});
   device.kind = y["kind"].choice<Device::Kind>({{"gpu", Device::Kind::gpu}, {"cpu", Device::Kind::cpu}});
   const Yaml memory = y["memory"];
   std::vector<std::string_view> names;
@@ -118,6 +118,7 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   if (!device.peak.count(WeightFormat::bf16)) peak["bf16"];  // says that it is missing
   if (!gpu) return device;
 
+  device.l2 = sourced.value(y, "l2").bytes({0}, {1'000'000'000'000});
   const Yaml calls = y["host_calls"];
   calls.allow_only({"launch", "copy", "event", "synchronize"});
   const auto call = [&](std::string_view key) { return sourced.value(calls, key).seconds({0}, {1}); };

@@ -1,11 +1,13 @@
 #include "sim/base/isolated.hpp"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -57,6 +59,7 @@ Child start(const IsolatedWork& work, std::size_t index) {
   const pid_t pid = ::fork();
   if (pid < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
   if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read the result of an orphan
     ::close(ends[0]);
     run_child(work, ends[1]);
   }

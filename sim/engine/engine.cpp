@@ -1,6 +1,7 @@
 #include "sim/engine/engine.hpp"
 
 #include <algorithm>
+#include <map>
 #include <stdexcept>
 
 #include "models/moe/layer_graph.hpp"
@@ -46,7 +47,7 @@ class Engine {
   }
 
   void run() {
-    StepPlan plan(source_, workload_);
+    StepPlan plan(source_, workload_, !model_.encoder_decoder());
     auto step = plan.next();
     if (step) read_routing(model_, source_, *step, routing_);
     while (step) {
@@ -60,11 +61,16 @@ class Engine {
   }
 
  private:
+  // Launches, and counts the device's time for the operator.
   void launch(const std::vector<Kernel>& kernels, Operator part) {
-    for (const Kernel& kernel : kernels) {
-      durations_[static_cast<std::size_t>(part)] += kernel_time(machine_.platform(), settings_.gpu, kernel);
-      machine_.launch(compute_, kernel);
-    }
+    durations_[static_cast<std::size_t>(part)] += time_of(kernels);
+    for (const Kernel& kernel : kernels) machine_.launch(compute_, kernel);
+  }
+
+  Seconds time_of(const std::vector<Kernel>& kernels) const {
+    Seconds sum;
+    for (const Kernel& kernel : kernels) sum += kernel_time(machine_.platform(), settings_.gpu, kernel);
+    return sum;
   }
 
   void run_step(const Step& step, const StepRouting* next) {
@@ -72,6 +78,7 @@ class Engine {
     record_ = {};
     record_.prefill = step.prefill;
     record_.sequences = shape.sequences;
+    record_.first_tokens = step.prefill && !model_.encoder_decoder() ? step.finishing : 0;
     record_.tokens = shape.tokens;
     record_.layer_accesses.assign(static_cast<std::size_t>(model_.moe_layers), 0);
     record_.layer_hits.assign(static_cast<std::size_t>(model_.moe_layers), 0);
@@ -87,7 +94,7 @@ class Engine {
       if (is_encoder == encoder) run_block(block, shape, next);
     }
     durations_ = {};
-    if (!encoder) launch(model_.head(shape.sequences), Operator::attention);
+    if (!encoder && step.finishing > 0) launch(model_.head(step.finishing), Operator::attention);
     record_.critical_path += durations_[0];
 
     machine_.synchronize(machine_.record(compute_));
@@ -137,7 +144,9 @@ class Engine {
     if (store_.predictor() && store_.predictor()->runs_router())
       for (int distance = 1; distance <= settings_.window; ++distance)
         if (const auto target = look_ahead(routing_, nullptr, layer, distance)) {
-          launch(model_.look_ahead(target->layer, shape.tokens), Operator::router);
+          // The predictor's cost, no part of the model's critical path.
+          for (const Kernel& kernel : model_.look_ahead(target->layer, shape.tokens))
+            machine_.launch(compute_, kernel);
           ++answers;
         }
     if (host_.index >= 0) {                         // unified memory needs no copy
@@ -163,14 +172,55 @@ class Engine {
       }
     }
     store_.end_layer(layer);
+    Seconds& experts = durations_[static_cast<std::size_t>(Operator::experts)];
+    experts = std::min(experts, resident_time(index, layer));
+  }
+
+  // The layer's experts when all are resident: the same for every strategy.
+  Seconds resident_time(int index, int layer) {
+    expert_waves(routing_, layer, source_.experts(), true, waves_);
+    const std::vector<ExpertUse>& uses = waves_.front();
+    if (uses.empty()) return {};
+    return std::min(grouped_time(index, uses), single_time(index, uses));
+  }
+
+  // Many rows an expert fill tiles of their own; few are better off in one launch. As an engine that has timed both on its
+  // device would choose; the host's launches count where they take longer than the kernels.
+  bool grouped_is_faster(int index, const std::vector<ExpertUse>& uses) {
+    if (!settings_.grouped || uses.size() < 2) return false;
+    const Seconds launches = machine_.platform()[settings_.gpu].host_calls.launch *
+                             static_cast<double>(uses.size() * model_.one_expert(index, 0, 1).size());
+    return grouped_time(index, uses) <= std::max(single_time(index, uses), launches);
+  }
+
+  static std::int64_t rows_of(const std::vector<ExpertUse>& uses) {
+    std::int64_t rows = 0;
+    for (const ExpertUse& use : uses) rows += use.rows;
+    return rows;
+  }
+
+  // All routed experts have one shape, so their times are known by the number of rows (and groups).
+  Seconds single_time(int index, const std::vector<ExpertUse>& uses) {
+    Seconds sum;
+    for (const ExpertUse& use : uses) {
+      const auto [known, added] = single_times_.try_emplace(use.rows);
+      if (added) known->second = time_of(model_.one_expert(index, use.expert, use.rows));
+      sum += known->second;
+    }
+    return sum;
+  }
+  Seconds grouped_time(int index, const std::vector<ExpertUse>& uses) {
+    const auto groups = static_cast<std::int64_t>(uses.size());
+    const auto [known, added] = grouped_times_.try_emplace({groups, rows_of(uses)});
+    if (added) known->second = time_of(model_.grouped_experts(index, groups, rows_of(uses)));
+    return known->second;
   }
 
   void launch_ready(int index) {
     const std::vector<ExpertUse>& ready = store_.ready();
-    if (settings_.grouped && ready.size() > 1) {
-      std::int64_t rows = 0;
-      for (const ExpertUse& use : ready) rows += use.rows;
-      launch(model_.grouped_experts(index, static_cast<std::int64_t>(ready.size()), rows), Operator::experts);
+    if (grouped_is_faster(index, ready)) {
+      launch(model_.grouped_experts(index, static_cast<std::int64_t>(ready.size()), rows_of(ready)),
+             Operator::experts);
     } else {
       for (const ExpertUse& use : ready)
         launch(model_.one_expert(index, use.expert, use.rows), Operator::experts);
@@ -192,6 +242,8 @@ class Engine {
   std::array<Seconds, kOperators> durations_{};
   std::vector<Event> block_ends_;
   std::vector<std::vector<ExpertUse>> waves_;
+  std::map<std::int64_t, Seconds> single_times_;                            // by rows
+  std::map<std::pair<std::int64_t, std::int64_t>, Seconds> grouped_times_;  // by groups and rows
 };
 
 }  // namespace

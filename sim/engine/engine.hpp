@@ -24,7 +24,7 @@ struct EngineSettings {
   std::vector<Bytes> expert_bytes;
   /// A step's tokens share one load and one kernel an expert.
   bool deduplicate = true;
-  /// Experts that need no waiting are computed in grouped launches.
+  /// Experts that need no waiting are computed in grouped launches where that is faster.
   bool grouped = true;
 
   Bytes cache_capacity;
@@ -63,8 +63,11 @@ struct Counters {
 struct StepRecord {
   bool prefill = false;
   std::int64_t sequences = 0, tokens = 0;
+  /// Requests whose first token the step makes: its prompts that end. 0 in decode and for encoders.
+  std::int64_t first_tokens = 0;
   Seconds start, end;
-  /// The longest path through the step's layer graphs with every expert resident: no copies, no host.
+  /// The longest path through the step's layer graphs with every expert resident: no copies, no host, no predictor. The
+  /// same for every strategy.
   Seconds critical_path;
   /// Time for which the compute stream, or with pageable memory the host, stood still for an expert's copy.
   Seconds expert_wait;

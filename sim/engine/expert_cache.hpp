@@ -33,11 +33,13 @@ class ExpertCache {
   bool in_flight(ExpertId id) const { return entry(id).in_flight; }
   bool pinned(ExpertId id) const { return entry(id).pins > 0; }
 
-  /// There is room without anyone leaving.
-  bool fits(ExpertId id) { return pool(id).used + bytes(id) <= pool(id).capacity; }
   /// Makes room and lets the expert in, in flight. The experts that left are appended to `evicted`.
   /// @return false, and nothing has changed, if what may leave does not make enough room.
   bool admit(ExpertId id, std::vector<ExpertId>& evicted);
+  /// What it holds was put there before the run.
+  void started() {
+    for (Pool& each : pools_) each.policy->started();
+  }
   void landed(ExpertId id) { entry(id).in_flight = false; }
   /// It is used now: tells the eviction policy.
   void use(ExpertId id);
@@ -54,6 +56,8 @@ class ExpertCache {
   /// member.
   void access_group(std::span<const ExpertId> group, std::vector<bool>& hits);
 
+  std::size_t pools() const { return pools_.size(); }
+  Bytes pool_capacity() const { return pools_.front().capacity; }
   Bytes capacity() const { return shape_.capacity; }
   Bytes used() const { return used_; }
   Bytes peak() const { return peak_; }

@@ -47,8 +47,19 @@ void ExpertStore::start_full(const EngineSettings& settings) {
                        {layer, expert}});
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
-  for (const auto& [count, expert] : order)
-    if (cache_.fits(expert) && cache_.admit(expert, scratch_)) cache_.landed(expert);
+  // What fits of the most popular, let in from the least to the most popular: the most popular is the most recent.
+  std::vector<Bytes> room(cache_.pools(), cache_.pool_capacity());
+  std::vector<ExpertId> chosen;
+  for (const auto& [count, expert] : order) {
+    Bytes& left =
+        room[settings.cache_scope == CacheScope::layer ? static_cast<std::size_t>(expert.layer) : 0];
+    if (left < bytes(expert)) continue;
+    left -= bytes(expert);
+    chosen.push_back(expert);
+  }
+  for (auto expert = chosen.rbegin(); expert != chosen.rend(); ++expert)
+    if (cache_.admit(*expert, scratch_)) cache_.landed(*expert);
+  cache_.started();
 }
 
 // Queues the copy of an expert that is not held. False if there is no room.
@@ -66,8 +77,8 @@ bool ExpertStore::load(ExpertId expert, bool ahead, StepRecord& record) {
   machine_.copy(
       copies_, settings_.expert_home, gpu_memory_, bytes(expert), settings_.host_memory,
       {ahead ? "prefetch" : "load", block_of_[static_cast<std::size_t>(expert.layer)], expert.expert});
-  // From pageable memory the call itself takes as long as the copy, and the device has nothing to do.
-  if (!ahead && settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
+  // From pageable memory the call itself takes as long as the copy, and the host cannot launch what comes next.
+  if (settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
   slot(expert) = {machine_.record(copies_), nullptr, ahead};
   (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += bytes(expert);
   return true;

@@ -1,6 +1,7 @@
 #include "sim/engine/workload.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace specmoe {
 
@@ -10,8 +11,8 @@ std::int64_t Step::tokens() const {
   return sum;
 }
 
-StepPlan::StepPlan(const RoutingSource& source, const Workload& workload)
-    : source_(source), workload_(workload), next_request_(workload.first_request) {}
+StepPlan::StepPlan(const RoutingSource& source, const Workload& workload, bool chunked)
+    : source_(source), workload_(workload), next_request_(workload.first_request), chunked_(chunked) {}
 
 void StepPlan::start_batch() {
   const std::int64_t end = std::min(workload_.first_request + workload_.requests, source_.requests());
@@ -19,9 +20,10 @@ void StepPlan::start_batch() {
     const RequestInfo info = source_.request(next_request_);
     const std::int64_t decode =
         std::min(info.decode_rows, workload_.output_tokens.value_or(info.decode_rows));
-    active_.push_back({next_request_, info.prefill_rows, info.prefill_rows + decode, info.prompt_tokens});
+    const std::int64_t row = workload_.prefill ? 0 : info.prefill_rows;
+    active_.push_back({next_request_, info.prefill_rows, row, info.prefill_rows + decode,
+                       workload_.prefill ? 0 : info.prompt_tokens});
   }
-  prefill_due_ = workload_.prefill && !active_.empty();
 }
 
 std::optional<Step> StepPlan::next() {
@@ -29,15 +31,22 @@ std::optional<Step> StepPlan::next() {
     if (active_.empty()) start_batch();
     if (active_.empty()) return std::nullopt;
     Step step;
-    if (prefill_due_) {
-      prefill_due_ = false;
+    std::int64_t room = chunked_ ? workload_.prefill_chunk : std::numeric_limits<std::int64_t>::max();
+    for (Sequence& s : active_) {
+      const std::int64_t rows = std::min(room, s.prefill_rows - s.row);
+      if (rows <= 0) continue;
       step.prefill = true;
-      for (const Sequence& s : active_)
-        if (s.row > 0) step.slices.push_back({s.request, 0, s.row, 0});
-    } else {
-      std::erase_if(active_, [](const Sequence& s) { return s.row >= s.end_row; });
-      for (Sequence& s : active_) step.slices.push_back({s.request, s.row++, 1, s.context++});
+      step.slices.push_back({s.request, s.row, rows, s.row});
+      room -= rows;
+      s.row += rows;
+      if (s.row < s.prefill_rows) continue;
+      ++step.finishing;
+      s.context = source_.request(s.request).prompt_tokens;
     }
+    if (step.prefill) return step;
+    std::erase_if(active_, [](const Sequence& s) { return s.row >= s.end_row; });
+    for (Sequence& s : active_) step.slices.push_back({s.request, s.row++, 1, s.context++});
+    step.finishing = static_cast<std::int64_t>(step.slices.size());
     if (!step.slices.empty()) return step;
   }
 }
@@ -73,13 +82,14 @@ StepShape shape_of(const MoeModel& model, const RoutingSource& source, const Ste
 
 WorkloadPeak peak_of(const MoeModel& model, const RoutingSource& source, const Workload& workload) {
   WorkloadPeak peak;
-  StepPlan plan(source, workload);
+  StepPlan plan(source, workload, !model.encoder_decoder());
   Bytes most{-1};
   while (const auto step = plan.next()) {
     const StepShape shape = shape_of(model, source, *step);
     ++peak.steps;
     peak.tokens += shape.tokens;
     peak.step_tokens = std::max(peak.step_tokens, shape.tokens);
+    peak.sequences = std::max(peak.sequences, shape.sequences);
     if (model.kv_bytes(shape) > most) {
       most = model.kv_bytes(shape);
       peak.longest = shape;
@@ -127,7 +137,7 @@ void expert_waves(const StepRouting& routing, int layer, int experts, bool dedup
 FutureUses future_uses(const MoeModel& model, RoutingSource& source, const Workload& workload,
                        bool deduplicate) {
   FutureUses uses(static_cast<std::size_t>(source.layers() * source.experts()));
-  StepPlan plan(source, workload);
+  StepPlan plan(source, workload, !model.encoder_decoder());
   StepRouting routing;
   std::vector<std::vector<ExpertUse>> waves;
   std::uint32_t date = 0;

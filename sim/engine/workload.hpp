@@ -11,12 +11,14 @@
 
 namespace specmoe {
 
-/// Static batching: `batch` requests start together, are prefilled in one step and decoded until each is
-/// done; then the next batch starts.
+/// Static batching: `batch` requests start together, are prefilled in chunks and decoded until each is done; then
+/// the next batch starts.
 struct Workload {
   std::int64_t first_request = 0, requests = 1, batch = 1;
   /// Without prefill the decode rows run alone, on a KV cache that is already there.
   bool prefill = true;
+  /// A prefill step computes at most so many prompt tokens, as engines do to bound activations; encoders take all.
+  std::int64_t prefill_chunk = 2048;
   /// At most so many decoded tokens a request.
   std::optional<std::int64_t> output_tokens;
 };
@@ -31,25 +33,28 @@ struct Slice {
 struct Step {
   bool prefill = false;
   std::vector<Slice> slices;
+  /// Sequences that make a token at the end of the step: all in decode, those whose prompt ends in prefill.
+  std::int64_t finishing = 0;
   std::int64_t tokens() const;
 };
 
 /// The steps of a workload, one after another.
 class StepPlan {
  public:
-  StepPlan(const RoutingSource& source, const Workload& workload);
+  /// @param chunked whether prompts may be computed in pieces: not by an encoder, which sees all of a prompt at once.
+  StepPlan(const RoutingSource& source, const Workload& workload, bool chunked);
   std::optional<Step> next();
 
  private:
   struct Sequence {
-    std::int64_t request, row, end_row, context;
+    std::int64_t request, prefill_rows, row, end_row, context;
   };
   void start_batch();
 
   const RoutingSource& source_;
   Workload workload_;
   std::int64_t next_request_;
-  bool prefill_due_ = false;
+  bool chunked_;
   std::vector<Sequence> active_;
 };
 
@@ -57,6 +62,7 @@ class StepPlan {
 struct WorkloadPeak {
   std::int64_t step_tokens = 0;  // of a prefill step
   StepShape longest;             // the step with the most cached positions
+  std::int64_t sequences = 0;    // of any step
   std::int64_t steps = 0, tokens = 0;
 };
 WorkloadPeak peak_of(const MoeModel& model, const RoutingSource& source, const Workload& workload);

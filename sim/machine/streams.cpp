@@ -101,45 +101,52 @@ void StreamQueue::begin(const WaitOp& op) {
   op.event->waiting.push_back(this);
 }
 
-CopyEngine::CopyEngine(Workshop& shop) : shop_(shop), lane_(shop.kernel.open_lane(*this)) {}
+CopyEngine::CopyEngine(Workshop& shop) : shop_(shop), links_(*this), reader_(*this), writer_(*this) {}
+
+CopyEngine::Part::Part(CopyEngine& engine) : engine_(engine), lane(engine.shop_.kernel.open_lane(*this)) {}
+
+void CopyEngine::Part::go_on() { engine_.part_ended(); }
 
 void CopyEngine::take(StreamQueue* stream) {
   queue_.push_back(stream);
   if (queue_.size() == 1) begin();
 }
 
-void CopyEngine::go_on() {
-  advance();
+void CopyEngine::begin() {
+  started_ = shop_.kernel.now();
+  const Seconds latency = queue_.front()->front_copy().way->latency;
+  if (latency > Seconds{0}) {
+    fixed_cost_ = true;
+    links_.lane->wait_until(started_ + latency);
+  } else {
+    transfer();
+  }
+}
+
+void CopyEngine::part_ended() {
+  if (fixed_cost_) {
+    fixed_cost_ = false;
+    transfer();
+  } else if (--under_way_ == 0) {
+    end();
+  }
   shop_.serve();
 }
 
-void CopyEngine::begin() {
-  started_ = shop_.kernel.now();
-  stage_ = Stage::read;
-  const Seconds latency = queue_.front()->front_copy().way->latency;
-  if (latency > Seconds{0})
-    lane_->wait_until(started_ + latency);
-  else
-    advance();
-}
-
-// Starts the next stage that takes time.
-void CopyEngine::advance() {
+void CopyEngine::transfer() {
   const CopyOp& copy = queue_.front()->front_copy();
   const Way& way = *copy.way;
-  if (stage_ == Stage::read) {
-    stage_ = Stage::cross;
-    if (way.from_disk && copy.bytes > Bytes{0}) return lane_->read(way.route.from, copy.bytes);
-  }
-  if (stage_ == Stage::cross) {
-    stage_ = Stage::write;
-    if (const Bytes payload = copy.bytes + way.half_size; payload > Bytes{0})
-      return lane_->cross(way.route.from, way.route.to, way.host, payload);
-  }
-  if (stage_ == Stage::write) {
-    stage_ = Stage::end;
-    if (way.to_disk && copy.bytes > Bytes{0}) return lane_->write(way.route.to, copy.bytes);
-  }
+  const bool some = copy.bytes > Bytes{0};
+  const Bytes payload = copy.bytes + way.half_size;
+  const bool cross = payload > Bytes{0}, read = some && way.from_disk, write = some && way.to_disk;
+  under_way_ = cross + read + write;
+  if (under_way_ == 0) return end();
+  if (cross) links_.lane->cross(way.route.from, way.route.to, way.host, payload);
+  if (read) reader_.lane->read(way.route.from, copy.bytes);
+  if (write) writer_.lane->write(way.route.to, copy.bytes);
+}
+
+void CopyEngine::end() {
   StreamQueue* stream = queue_.front();
   queue_.pop_front();
   stream->copy_ended(started_);

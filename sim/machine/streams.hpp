@@ -100,26 +100,38 @@ class StreamQueue final : public Worker {
   Seconds started_;
 };
 
-/// Serves copies one at a time, first come, first served. A copy is its fixed cost, then the reading of a
-/// disk, the way over the links, and the writing of a disk.
-class CopyEngine final : public Worker {
+/// Serves copies one at a time, first come, first served. A copy is its fixed cost, then the way over the links and
+/// the work of a disk at either end, piece by piece and so together: it ends with the slowest.
+class CopyEngine final {
  public:
   explicit CopyEngine(Workshop& shop);
 
   /// Takes the copy at the stream's front.
   void take(StreamQueue* stream);
-  void go_on() override;
 
  private:
-  enum class Stage { read, cross, write, end };
+  class Part final : public Worker {
+   public:
+    explicit Part(CopyEngine& engine);
+    void go_on() override;
+
+   private:
+    CopyEngine& engine_;
+
+   public:
+    std::unique_ptr<Lane> lane;
+  };
 
   void begin();
-  void advance();
+  void transfer();
+  void part_ended();
+  void end();
 
   Workshop& shop_;
-  std::unique_ptr<Lane> lane_;
+  Part links_, reader_, writer_;
   std::deque<StreamQueue*> queue_;  // the first is being served
-  Stage stage_ = Stage::end;        // the next one
+  bool fixed_cost_ = false;         // under way; then the parts
+  int under_way_ = 0;
   Seconds started_;
 };
 

@@ -36,6 +36,8 @@ struct EvictionContext {
 class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
+  /// What is in the cache was put there before the run.
+  virtual void started() {}
   /// It entered the cache, on demand or ahead of its use.
   virtual void entered(ExpertId id) = 0;
   /// It is used now. On a miss this follows entered().

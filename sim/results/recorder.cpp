@@ -85,16 +85,13 @@ void Recorder::step_ended(const StepRecord& step) {
 
   summary_.counters += c;
   ++summary_.steps;
-  if (step.prefill) {
-    waiting_requests_ = step.sequences;
-    batch_start_ = step.start.value;
-  }
-  // A decoder-only prefill ends with the first token; an encoder's is followed by the decoder's first step.
-  if (waiting_requests_ > 0 && (!step.prefill || !scenario_.model.encoder_decoder())) {
-    first_token_time_ += static_cast<double>(waiting_requests_) * (step.end.value - batch_start_);
-    first_tokens_ += waiting_requests_;
-    waiting_requests_ = 0;
-  }
+  if (step.prefill && !in_prefill_) batch_start_ = step.start.value;
+  // A prompt's last prefill step makes the first token; an encoder's is made by the decoder's first step.
+  const bool after_encoder = in_prefill_ && !step.prefill && scenario_.model.encoder_decoder();
+  const std::int64_t first = after_encoder ? step.sequences : step.first_tokens;
+  first_token_time_ += static_cast<double>(first) * (step.end.value - batch_start_);
+  first_tokens_ += first;
+  in_prefill_ = step.prefill;
   if (!step.prefill) {
     const double duration = step.duration().value;
     ++decode_steps_;

@@ -71,8 +71,9 @@ class Recorder : public EngineObserver, public MachineObserver {
   // Sums over decode steps.
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0;
   std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
-  // Requests whose first token is still to come, and the date at which their batch started.
-  std::int64_t waiting_requests_ = 0, first_tokens_ = 0;
+  // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
+  bool in_prefill_ = false;
+  std::int64_t first_tokens_ = 0;
   double batch_start_ = 0, first_token_time_ = 0;
   Bytes cache_peak_;
   std::vector<StreamUse> streams_;

@@ -64,7 +64,7 @@ std::string fingerprint(const Scenario& scenario) {
     std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(folder, ignored)) stamp(entry.path());
   }
-  if (!scenario.routing.trace.empty()) stamp(scenario.routing.trace);
+  for (const fs::path& input : scenario.inputs) stamp(input);
   std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
   for (const char c : all) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return fmt::format("{:016x}", hash);

@@ -13,7 +13,7 @@ MemoryBill memory_bill(const Platform& platform, DeviceId gpu, const MoeModel& m
   const Memory& memory = platform[platform[gpu].memory];
   return {{{"weights", model.resident_bytes()},
            {"kv_cache", model.kv_bytes(peak.longest)},
-           {"activations", model.activation_bytes(peak.step_tokens, peak.longest.sequences)},
+           {"activations", model.activation_bytes(peak.step_tokens, peak.sequences)},
            {"workspace", workspace},
            {"reserved", memory.reserved}},
           memory.capacity};

@@ -42,16 +42,18 @@ struct Section {
 };
 
 // A name of a shipped file, or a path relative to the scenario.
-std::string name_or_file(const Yaml& node, const std::filesystem::path& folder) {
+std::string name_or_file(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
   const std::filesystem::path local = folder / node.text();
   std::error_code ignored;
-  return std::filesystem::is_regular_file(local, ignored) ? local.string() : node.text();
+  if (!std::filesystem::is_regular_file(local, ignored)) return node.text();
+  scenario.inputs.push_back(local);
+  return local.string();
 }
 
-MoeModel read_model(const Yaml& node, const std::filesystem::path& folder) {
-  if (node.is_scalar()) return MoeModel::load(name_or_file(node, folder));
+MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
+  if (node.is_scalar()) return MoeModel::load(name_or_file(node, folder, scenario));
   node.allow_only({"name", "expert_format", "top_k"});
-  MoeModel model = MoeModel::load(name_or_file(node["name"], folder));
+  MoeModel model = MoeModel::load(name_or_file(node["name"], folder, scenario));
   if (const auto top_k = node.find("top_k")) model.top_k = top_k->integer(1, model.experts);
   if (const auto format = node.find("expert_format"))
     return model.with_expert_format(format->choice<WeightFormat>({{"bf16", WeightFormat::bf16},
@@ -116,12 +118,14 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
   if (routing.find("trace").has_value() == routing.find("generate").has_value())
     throw InputError(routing.file(), routing.line(), "routing: neither or both of trace and generate",
                      "one of them");
-  load.allow_only({"requests", "first_request", "batch", "prompt_tokens", "output_tokens", "prefill"});
+  load.allow_only(
+      {"requests", "first_request", "batch", "prompt_tokens", "output_tokens", "prefill", "prefill_chunk"});
   Workload& work = scenario.workload;
   work.batch = load["batch"].integer(1, 4096);
   work.requests = load["requests"].integer(1, 1'000'000'000);
   if (const auto first = load.find("first_request")) work.first_request = first->integer(0, 1'000'000'000);
   if (const auto prefill = load.find("prefill")) work.prefill = prefill->boolean();
+  if (const auto chunk = load.find("prefill_chunk")) work.prefill_chunk = chunk->integer(1, 10'000'000);
 
   if (const auto generate = routing.find("generate")) {
     RoutingOptions& options = scenario.routing.generator;
@@ -135,7 +139,10 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     options.requests = work.first_request + work.requests;
     options.seed = scenario.seed;
     if (const auto zipf = generate->find("zipf")) options.zipf = zipf->number(0, 10);
-    if (const auto counts = generate->find("counts")) options.counts = read_counts(*counts, folder, options);
+    if (const auto counts = generate->find("counts")) {
+      options.counts = read_counts(*counts, folder, options);
+      if (counts->is_scalar()) scenario.inputs.push_back(folder / counts->text());
+    }
     options.reuse = (*generate)["reuse"].number(0, 1);
     options.correlation = (*generate)["correlation"].number(0, 1);
     options.prompt_tokens = load["prompt_tokens"].integer(1, 10'000'000);
@@ -144,6 +151,7 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
   }
   const Yaml trace = *routing.find("trace");
   scenario.routing.trace = folder / trace.text();
+  scenario.inputs.push_back(scenario.routing.trace);
   if (const auto prompt = load.find("prompt_tokens"))
     prompt->fail("no such key: a trace has its own prompt lengths");
   if (const auto output = load.find("output_tokens")) work.output_tokens = output->integer(1, 10'000'000);
@@ -269,7 +277,7 @@ void read_prefetch(const Section& prefetch, const Scenario& scenario, Strategy& 
   const auto predictor = prefetch.find("predictor");
   s.predictor = predictor ? find_kind(predictor_kinds(), *predictor) : &predictor_kinds().front();
   if (const auto window = prefetch.find("window"))
-    s.window = static_cast<int>(window->integer(1, scenario.model.moe_layers));
+    s.window = static_cast<int>(window->integer(1, std::max(1, scenario.model.moe_layers - 1)));
   if (const auto budget = prefetch.find("budget")) s.prefetch_budget = budget->bytes({1});
   if (const auto width = prefetch.find("width"))
     s.width = static_cast<int>(width->integer(1, scenario.model.experts));
@@ -356,8 +364,8 @@ Scenario Scenario::load(const std::filesystem::path& file) {
   if (const auto description = document.find("description")) scenario.description = description->text();
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = file.parent_path();
-  scenario.platform = Platform::load(name_or_file(document["platform"], folder));
-  scenario.model = read_model(document["model"], folder);
+  scenario.platform = Platform::load(name_or_file(document["platform"], folder, scenario));
+  scenario.model = read_model(document["model"], folder, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);
   if (scenario.peak.steps == 0)

@@ -41,6 +41,8 @@ struct Scenario {
   Workload workload;
   WorkloadPeak peak;
   std::vector<Strategy> strategies;
+  /// Files outside the shipped data that the scenario names.
+  std::vector<std::filesystem::path> inputs;
   /// What a user should know before believing the result ("popularity counted on the run itself").
   std::vector<std::string> notes;
 

@@ -225,3 +225,70 @@ TEST_CASE("engine: with nothing to wait for, a step takes its critical path and 
   });
   CHECK(std::stod(exposed) == doctest::Approx(2 * (10e-6 + 16 / 25e9)).epsilon(1e-6));
 }
+
+namespace {
+
+// Decode steps and prefill steps of a batch of two requests of five prompt tokens and three decoded ones.
+std::string plan(std::int64_t chunk) {
+  RoutingOptions options;
+  options.layers = 2;
+  options.experts = 4;
+  options.top_k = 2;
+  options.requests = 2;
+  options.prompt_tokens = 5;
+  options.output_tokens = 3;
+  const RoutingGenerator source(options);
+  Workload workload;
+  workload.requests = workload.batch = 2;
+  workload.prefill_chunk = chunk;
+  StepPlan steps(source, workload, true);
+  std::string all;
+  while (const auto step = steps.next()) {
+    all += step->prefill ? "P" : "D";
+    for (const Slice& slice : step->slices)
+      all += fmt::format(" {}:{}+{}@{}", slice.request, slice.first_row, slice.rows, slice.context);
+    all += fmt::format(" ends {}\n", step->finishing);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("workload: prompts are computed in chunks, and decoding begins when all are done") {
+  const std::string decode =
+      "D 0:5+1@5 1:5+1@5 ends 2\n"
+      "D 0:6+1@6 1:6+1@6 ends 2\n"
+      "D 0:7+1@7 1:7+1@7 ends 2\n";
+  CHECK(plan(100) == "P 0:0+5@0 1:0+5@0 ends 2\n" + decode);
+  CHECK(plan(4) == "P 0:0+4@0 ends 0\nP 0:4+1@4 1:0+3@0 ends 1\nP 1:3+2@3 ends 1\n" + decode);
+}
+
+TEST_CASE("engine: the critical path is the same for every strategy of a scenario") {
+  for (std::uint64_t seed = 2000; seed < 2020; ++seed) {
+    CAPTURE(seed);
+    const auto paths = [&](const char* predictor, std::int64_t share, bool popular) {
+      return run_isolated([&] {
+        RandomScenario scenario = random_scenario(seed, true);
+        EngineSettings& s = scenario.settings;
+        s.predictor = &predictor_named(predictor);
+        s.eviction = &eviction_named("lru");
+        s.start_popular = popular;
+        s.cache_capacity = scenario.model.expert_bytes() *
+                           std::max<std::int64_t>(scenario.model.moe_layers,
+                                                  scenario.model.moe_layers * scenario.model.experts / share);
+        RoutingGenerator source(scenario.routing);
+        Totals totals;
+        simulate(scenario.platform, [&](Machine& machine) {
+          run_engine(machine, scenario.model, source, scenario.workload, s, totals);
+        });
+        std::string all;
+        for (const StepRecord& step : totals.steps) all += fmt::format("{:.15g} ", step.critical_path.value);
+        return all;
+      });
+    };
+    const std::string resident = paths("none", 1, true);
+    CHECK(paths("none", 4, false) == resident);
+    CHECK(paths("gate", 2, false) == resident);
+    CHECK(paths("oracle", 2, true) == resident);
+  }
+}

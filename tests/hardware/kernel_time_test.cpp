@@ -258,3 +258,25 @@ TEST_CASE("kernel time: the A100's published GEMMs, MoE layers and decode attent
   CHECK(attention->mean <= 0.28);
   CHECK(attention->median <= 0.16);
 }
+
+TEST_CASE(
+    "kernel time: small formats store weights only, fp8 is multiplied in fp8, the L2 cache speeds up what "
+    "fits") {
+  Platform p = test_platform();
+  p.memories[2].read = {1e15};
+  p.devices[1].peak = {
+      {WeightFormat::bf16, {1e12}}, {WeightFormat::fp8, {2e12}}, {WeightFormat::int8, {4e12}}};
+  // 2 x 1e8 operations
+  CHECK(gemm(p, 100, 1000, 1000).value == doctest::Approx(200e-6));
+  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::int8).value == doctest::Approx(200e-6));
+  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::fp8).value == doctest::Approx(100e-6));
+  p.memories[2].read = {1e9};
+  p.devices[1].saturation[3].memory_efficiency = 2;
+  p.devices[1].l2 = {10'000'000};
+  const auto elementwise = [&](std::int64_t rows) {
+    return kernel_time(p, kGpu, {Elementwise{rows, 1, 1, 0}}).value;
+  };
+  // 8 MB at 2 GB/s = 4 ms; 30 MB: 10 MB at 2 GB/s and 20 MB at 1 GB/s = 25 ms
+  CHECK(elementwise(4'000'000) == doctest::Approx(4e-3));
+  CHECK(elementwise(15'000'000) == doctest::Approx(25e-3));
+}

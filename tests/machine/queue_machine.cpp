@@ -29,7 +29,7 @@ struct QueueMachine::Engine {
 
 namespace {
 
-// latency + bytes by disk + bytes over the narrowest link, at its rate for pinned or pageable memory
+// latency + the longest of the bytes by disk and over the narrowest link, at its rate for pinned or pageable memory
 double copy_time(const Platform& platform, const Route& route, Bytes bytes, HostMemory host) {
   double time = 0, rate = std::numeric_limits<double>::infinity();
   Bytes half;
@@ -41,9 +41,12 @@ double copy_time(const Platform& platform, const Route& route, Bytes bytes, Host
     half = std::max(half, link.half_size);
     time += link.latency.value;
   }
-  if (platform[route.from].kind == Memory::Kind::disk) time += (bytes / platform[route.from].read).value;
-  if (platform[route.to].kind == Memory::Kind::disk) time += (bytes / platform[route.to].write).value;
-  return time + ((bytes + half) / BytesPerSecond{rate}).value;
+  double slowest = ((bytes + half) / BytesPerSecond{rate}).value;
+  if (platform[route.from].kind == Memory::Kind::disk)
+    slowest = std::max(slowest, (bytes / platform[route.from].read).value);
+  if (platform[route.to].kind == Memory::Kind::disk)
+    slowest = std::max(slowest, (bytes / platform[route.to].write).value);
+  return time + slowest;
 }
 
 }  // namespace

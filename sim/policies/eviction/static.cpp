@@ -1,6 +1,6 @@
-// Static placement: what the cache was filled with before the run stays; experts that a miss brings are
-// guests, and the newest guest leaves first, so that one slot serves all misses. Residents leave only when no
-// guest can.
+// Static placement: what the cache was filled with before the run stays; experts that a miss brings are guests, and
+// the newest guest leaves first, so that one slot serves all misses. Residents leave only when no guest can, those that
+// entered first before the others.
 #include <algorithm>
 
 #include "sim/policies/eviction.hpp"
@@ -12,16 +12,26 @@ class Static : public EvictionPolicy {
  public:
   explicit Static(const EvictionContext&) {}
 
-  void entered(ExpertId id) override { order_.push_back(id); }
+  void started() override { running_ = true; }
+  void entered(ExpertId id) override { (running_ ? guests_ : residents_).push_back(id); }
   void used(ExpertId) override {}
-  void left(ExpertId id) override { order_.erase(std::find(order_.rbegin(), order_.rend(), id).base() - 1); }
+  void left(ExpertId id) override {
+    const auto guest = std::find(guests_.rbegin(), guests_.rend(), id);
+    if (guest != guests_.rend())
+      guests_.erase(guest.base() - 1);
+    else
+      residents_.erase(std::find(residents_.begin(), residents_.end(), id));
+  }
   std::optional<ExpertId> victim(const std::function<bool(ExpertId)>& may_leave) override {
-    const auto found = std::find_if(order_.rbegin(), order_.rend(), may_leave);
-    return found == order_.rend() ? std::nullopt : std::optional(*found);
+    const auto guest = std::find_if(guests_.rbegin(), guests_.rend(), may_leave);
+    if (guest != guests_.rend()) return *guest;
+    const auto resident = std::find_if(residents_.begin(), residents_.end(), may_leave);
+    return resident == residents_.end() ? std::nullopt : std::optional(*resident);
   }
 
  private:
-  std::vector<ExpertId> order_;  // by entry; the start's residents come first
+  bool running_ = false;
+  std::vector<ExpertId> residents_, guests_;  // by entry
 };
 
 }  // namespace
