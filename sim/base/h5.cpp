@@ -29,7 +29,11 @@ class Id {
   Closer closer_;
 };
 
-void silence() { [[maybe_unused]] static const herr_t once = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+// Before the first call: errors are ours to tell, and HDF5 must not close again at exit a file that could not be closed on
+// a full disk, which ends in a crash.
+void silence() {
+  [[maybe_unused]] static const herr_t once = (H5dont_atexit(), H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
+}
 
 // The HDF5 type of a C++ type, by overload.
 hid_t native(std::int8_t) { return H5T_NATIVE_INT8; }

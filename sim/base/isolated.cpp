@@ -56,10 +56,12 @@ Child start(const IsolatedWork& work, std::size_t index) {
   int ends[2];
   if (::pipe(ends) != 0) throw std::runtime_error(std::string("pipe: ") + std::strerror(errno));
   std::fflush(nullptr);  // so that the child does not print the parent's buffer again
+  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read the result of an orphan
+    if (::getppid() != parent) ::_exit(1);
     ::close(ends[0]);
     run_child(work, ends[1]);
   }

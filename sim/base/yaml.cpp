@@ -228,6 +228,9 @@ std::vector<Yaml> Yaml::items() const {
 
 const std::string& Yaml::text() const {
   if (!is_scalar() || node_->scalar.empty()) fail("a text");
+  for (const char c : node_->scalar)
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f')
+      fail("a text of one line, without control characters");
   return node_->scalar;
 }
 

@@ -8,6 +8,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/terminal.hpp"
 
 int main(int argc, char** argv) {
   CLI::App app("SpecMoE: simulates Mixture-of-Experts inference when the experts do not fit in GPU memory",
@@ -22,14 +23,16 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    fmt::print(stderr, "specmoe: {} (see specmoe --help)\n", e.what());
+    specmoe::say(fmt::format("specmoe: {} (see specmoe --help)\n", e.what()));
     return 2;
   } catch (const specmoe::InputError& e) {
-    fmt::print(stderr, "{}\n", e.what());
+    specmoe::say(fmt::format("{}\n", e.what()));
     return 2;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "specmoe: internal error: {}\n", e.what());
+    specmoe::say(fmt::format("specmoe: internal error: {}\n", e.what()));
     return 1;
   }
-  return std::fflush(stdout) == 0 ? 0 : 1;
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return 0;
+  specmoe::say("specmoe: standard output cannot be written\n");
+  return 1;
 }

@@ -9,6 +9,7 @@
 
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/terminal.hpp"
 #include "sim/report/report.hpp"
 #include "sim/results/run.hpp"
 
@@ -25,6 +26,25 @@ struct Options {
   int jobs = 0;
 };
 
+// Nothing is simulated for a file that cannot be written, and no input is written over.
+void check_outputs(const Options& options, const Scenario& scenario, const std::filesystem::path& out) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> taken = scenario.inputs;
+  taken.push_back(options.scenario);
+  taken.push_back(out / "results.h5");
+  for (const std::string& file : {options.timeline, options.picture}) {
+    if (file.empty()) continue;
+    for (const fs::path& other : taken)
+      if (fs::weakly_canonical(other) == fs::weakly_canonical(file))
+        throw InputError(file, 0, "is read or written for something else", "a file of its own");
+    taken.push_back(file);
+    if (!std::ofstream(file, std::ios::app))
+      throw InputError(file, 0, "cannot be written", "a writable place");
+  }
+  if (fs::is_directory(out / "results.h5"))
+    throw InputError((out / "results.h5").string(), 0, "is a folder", "another --out");
+}
+
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   const Scenario scenario = Scenario::load(options.scenario);
@@ -36,15 +56,16 @@ void run(const Options& options) {
   if (!options.timeline.empty()) how.timeline = options.timeline;
   how.timeline_steps = options.timeline_steps;
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  how.say = [&](const std::string& line) { fmt::print(stderr, "{}{}\n", terminal ? "\r\033[K" : "", line); };
+  how.say = [&](const std::string& line) { say(fmt::format("{}{}\n", terminal ? "\r\033[K" : "", line)); };
   if (terminal)
     how.progress = [&](double share) {
       const double gone = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      fmt::print(stderr, "\r\033[K{:.0f} % of the steps, {:.0f} s left", share * 100,
-                 share > 0 ? gone / share - gone : 0);
+      say(fmt::format("\r\033[K{:.0f} % of the steps, {:.0f} s left", share * 100,
+                      share > 0 ? gone / share - gone : 0));
     };
+  check_outputs(options, scenario, how.out);
   const std::filesystem::path file = run_scenario(scenario, how);
-  if (terminal) fmt::print(stderr, "\r\033[K");
+  if (terminal) say("\r\033[K");
 
   const ResultsOverview overview = ResultsOverview::read(file);
   if (!options.picture.empty()) {
@@ -79,10 +100,10 @@ void add_run_command(CLI::App& app) {
                       "Also write a timeline in the Chrome trace format, which Perfetto opens");
   command->add_option("--picture", options->picture, "Also draw where a decode step's time goes, as SVG");
   command->add_option("--timeline-steps", options->timeline_steps, "Steps of each run in the timeline")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
   command->add_option("--jobs", options->jobs, "Strategies simulated at a time; default one a core")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command->callback([options] { run(*options); });
 }
 

@@ -13,6 +13,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/terminal.hpp"
 #include "sim/engine/replay.hpp"
 
 namespace specmoe {
@@ -22,7 +23,7 @@ namespace {
 std::function<void(std::int64_t)> counter(const char* verb) {
   if (!isatty(STDERR_FILENO)) return [](std::int64_t) {};
   return [verb](std::int64_t tokens) {
-    if (tokens % (1 << 14) == 0) fmt::print(stderr, "\r{} {} tokens\033[K\r", verb, tokens);
+    if (tokens % (1 << 14) == 0) say(fmt::format("\r{} {} tokens\033[K\r", verb, tokens));
   };
 }
 
@@ -166,7 +167,7 @@ void add_replay(CLI::App& app) {
   command->add_flag("--one-by-one", request->one_by_one,
                     "Look up and load one expert after the other instead of a whole layer");
   command->add_option("--requests", request->requests, "Only the first so many requests")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command->add_option("--seed", request->seed, "Seed of random eviction");
   command->callback([request] {
     if (request->slots == 0 && request->capacity.empty())

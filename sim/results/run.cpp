@@ -1,7 +1,10 @@
 #include "sim/results/run.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <new>
@@ -34,6 +37,23 @@ class SharedCount {
 
  private:
   void* memory_;
+};
+
+// One run at a time writes to a folder; the lock ends with the process, however it ends.
+class Lock {
+ public:
+  explicit Lock(const fs::path& folder)
+      : file_(::open((folder / "parts/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
+    if (file_ < 0) throw InputError(folder.string(), 0, "cannot be written", "a writable place");
+    if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
+      throw InputError(folder.string(), 0, "another run is writing here", "its end, or another --out");
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  ~Lock() { ::close(file_); }
+
+ private:
+  int file_;
 };
 
 class CountingRecorder : public Recorder {
@@ -135,6 +155,7 @@ fs::path run_scenario(const Scenario& scenario, const RunOptions& options) {
   if (error)
     throw InputError(options.out.string(), 0, "cannot be made: " + error.message(), "a writable place");
 
+  const Lock lock(options.out);
   const std::string print = fingerprint(scenario);
   const SharedCount steps;
   std::vector<fs::path> parts, fragments;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -219,9 +220,10 @@ const Kind* find_kind(std::span<const Kind> kinds, const Yaml& node) {
 // As the engine that recorded the trace stored them.
 std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
   std::vector<Bytes> sizes;
-  if (!scenario.routing.trace.empty())
-    for (const std::int64_t bytes : RoutingTrace::open(scenario.routing.trace)->header().expert_bytes)
-      sizes.push_back({bytes});
+  if (!scenario.routing.trace.empty()) {
+    const auto trace = RoutingTrace::open(scenario.routing.trace);
+    for (const std::int64_t bytes : trace->header().expert_bytes) sizes.push_back({bytes});
+  }
   if (sizes.empty()) where.fail("model: the routing tells no expert sizes");
   return sizes;
 }
@@ -292,7 +294,8 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
   Strategy strategy;
   EngineSettings& s = strategy.settings;
   strategy.name = node.find("name") ? node["name"].text() : scenario.name;
-  if (strategy.name.find('/') != std::string::npos) node["name"].fail("a name without \"/\"");
+  if (strategy.name.find('/') != std::string::npos || strategy.name.size() > 60 || strategy.name == ".")
+    node["name"].fail("at most 60 characters, without \"/\"");
   s.seed = scenario.seed;
   s.gpu = scenario.platform.first(Device::Kind::gpu);
 
@@ -359,8 +362,9 @@ Scenario Scenario::load(const std::filesystem::path& file) {
   scenario.file = file.string();
   scenario.text = document.source_text();
   scenario.name = document["name"].text();
-  if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos)
-    document["name"].fail("a name of a-z, 0-9, -, _ and .");
+  if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
+      !std::isalnum(static_cast<unsigned char>(scenario.name.front())) || scenario.name.size() > 100)
+    document["name"].fail("at most 100 of a-z, 0-9, -, _ and ., the first a letter or digit");
   if (const auto description = document.find("description")) scenario.description = description->text();
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = file.parent_path();

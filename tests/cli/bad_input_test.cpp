@@ -185,3 +185,36 @@ TEST_CASE("bad input: a trace that is truncated, corrupt, of another shape, with
   refused(run(scenario("missing.h5", "prefill: false")), "missing.h5: no such file");
   refused(run(scenario("t.jsonl", "prefill: false")), "t.jsonl: is no HDF5 file");
 }
+
+TEST_CASE(
+    "bad input: outputs that are inputs, the same, or cannot be written are refused before anything runs") {
+  const Folder folder("outputs");
+  folder.write("s.yaml", kScenario);
+  for (const char* options : {"--timeline s.yaml", "--picture s.yaml", "--timeline a.json --picture a.json",
+                              "--timeline out/results.h5", "--timeline nowhere/a.json"}) {
+    CAPTURE(options);
+    const CommandResult result = specmoe_command(folder, std::string("run s.yaml --out out ") + options);
+    CHECK(result.status == 2);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK_FALSE(std::filesystem::exists(folder / "out/results.h5"));
+  }
+  CHECK(read_text(folder / "s.yaml") == kScenario);
+}
+
+TEST_CASE("bad input: a closed standard error is no reason to crash, a full standard output is told") {
+  const Folder folder("closed");
+  folder.write("s.yaml", kScenario);
+  const auto status = [&](const std::string& arguments) {
+    return WEXITSTATUS(
+        std::system(("cd '" + (folder / "").string() + "' && '" SPECMOE_BINARY "' " + arguments).c_str()));
+  };
+  CHECK(status("run missing.yaml 2>/dev/full") == 2);
+  CHECK(status("run s.yaml --out out >/dev/null 2>&-") == 0);
+  CHECK(status("list >/dev/full 2>stderr.txt") == 1);
+  CHECK(read_text(folder / "stderr.txt").find("standard output cannot be written") != std::string::npos);
+}
+
+TEST_CASE("bad input: names of files and control characters in names are refused") {
+  refuses({{"name: base", "name: ..", "at most 100 of a-z"},
+           {"name: base", "name: base\ndescription: \"a\\e[31mb\"", "without control characters"}});
+}

@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
 #include "sim/base/isolated.hpp"
 #include "sim/machine/machine.hpp"
@@ -19,17 +21,25 @@ class Watch : public Totals, public MachineObserver {
  public:
   explicit Watch(const RandomScenario& scenario) : scenario_(scenario) {}
 
-  void copy_ended(Stream, const CopyLabel& label, const Route& route, Bytes bytes, Seconds,
+  void copy_ended(Stream, const CopyLabel& label, const Route& route, Bytes bytes, Seconds start,
                   Seconds end) override {
     for (const Hop& hop : route.hops) {
       link_bytes[hop.forward] += bytes;
       ++link_copies[hop.forward];
     }
-    if (label.expert >= 0) arrived_[{label.layer, label.expert}] = end;
+    if (label.expert < 0) return;
+    arrived_[{label.layer, label.expert}] = end;
+    lives_[{label.layer, label.expert}].push_back({start, end});
   }
-  void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds) override {
+  void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds end) override {
     ++kernels;
     if (kernel.expert < 0) return;
+    auto& lives = lives_[{kernel.layer, kernel.expert}];
+    if (lives.empty()) lives.push_back({{0}, end});  // there from the start
+    // The kernel read what the last copy that had begun by then brought.
+    const auto life =
+        std::find_if(lives.rbegin(), lives.rend(), [&](const Life& l) { return l.begin <= start; });
+    if (life != lives.rend()) life->end = std::max(life->end, end);
     const auto arrival = arrived_.find({kernel.layer, kernel.expert});
     if (arrival == arrived_.end()) {
       if (!scenario_.settings.start_popular) throw std::logic_error("an expert is used that never came");
@@ -60,14 +70,41 @@ class Watch : public Totals, public MachineObserver {
     for (const StepRecord& step : steps)
       hold(step.exposed_stall().value >= -1e-12, "a step is never shorter than its critical path");
     hold(kernels > 0, "a run launches kernels");
+    if (!scenario_.settings.grouped)  // a grouped kernel does not name its experts
+      hold(most_alive() <= slots(), "no slot is overwritten before its last kernel has ended");
   }
   std::map<bool, Bytes> link_bytes;
   std::map<bool, std::int64_t> link_copies;
   std::int64_t kernels = 0;
 
  private:
+  // From the start of an expert's copy to the end of the last kernel that reads it.
+  struct Life {
+    Seconds begin, end;
+  };
+  std::size_t most_alive() const {
+    std::vector<std::pair<double, int>> changes;
+    for (const auto& [expert, lives] : lives_)
+      for (const Life& life : lives) {
+        changes.emplace_back(life.begin.value, 1);
+        changes.emplace_back(life.end.value * (1 - 1e-12), -1);
+      }
+    std::sort(changes.begin(), changes.end());
+    std::size_t alive = 0, most = 0;
+    for (const auto& [date, change] : changes)
+      most = std::max(most, alive += static_cast<std::size_t>(change));
+    return most;
+  }
+  std::size_t slots() const {
+    const std::int64_t pools =
+        scenario_.settings.cache_scope == CacheScope::layer ? scenario_.model.moe_layers : 1;
+    return static_cast<std::size_t>(scenario_.settings.cache_capacity.count / pools /
+                                    scenario_.model.expert_bytes().count * pools);
+  }
+
   const RandomScenario& scenario_;
   std::map<std::pair<int, int>, Seconds> arrived_;
+  std::map<std::pair<int, int>, std::vector<Life>> lives_;
 };
 
 struct Outcome {

@@ -126,17 +126,19 @@ TEST_CASE("trace file: files that are none, missing or truncated are one clear l
         std::string::npos);
 }
 
-TEST_CASE("trace file: a writer that is not finished leaves no file") {
+TEST_CASE("trace file: a writer that is not finished leaves no file, and what was there untouched") {
   const TemporaryFolder folder;
   TraceHeader header;
   header.layers = header.experts = header.top_k = 1;
   {
+    folder.write("half.h5", "what was there before");
     TraceWriter writer(folder / "half.h5", header);
     writer.begin_request(0);
     writer.add_row(false, Row{0});
-    CHECK(std::filesystem::exists(folder / "half.h5"));
+    CHECK(std::filesystem::exists(folder / "half.h5.unfinished"));
   }
-  CHECK_FALSE(std::filesystem::exists(folder / "half.h5"));
+  CHECK_FALSE(std::filesystem::exists(folder / "half.h5.unfinished"));
+  CHECK(content_of(folder / "half.h5") == "what was there before");
 }
 
 // Writes a trace of one layer, four experts and top-1 by hand, so that it can contradict itself.

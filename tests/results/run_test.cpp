@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "models/moe/routing/routing_trace.hpp"
 #include "sim/report/report.hpp"
 #include "sim/results/run.hpp"
 #include "tests/cli/command.hpp"
@@ -248,4 +249,36 @@ workload: {requests: 1, batch: 1, prompt_tokens: 8, output_tokens: 4}
   const RunSummary s = read_summary(results, "/runs/switch");
   const auto duration = results.read<double>("/runs/switch/steps/duration");
   CHECK(s.ttft >= duration[0] + duration[1]);  // the first token comes from the decoder
+}
+
+TEST_CASE("scenario: experts may have the sizes that the trace's engine stored, layer by layer") {
+  const Folder folder("sizes");
+  // Qwen1.5-MoE has 24 layers; the last one is stored in twice the bytes.
+  std::vector<std::int64_t> bytes(24, 1'000'000);
+  bytes[23] = 2'000'000;
+  TraceHeader header;
+  header.layers = 24;
+  header.experts = 60;
+  header.top_k = 4;
+  header.expert_bytes = bytes;
+  {
+    TraceWriter writer(folder / "t.h5", header);
+    writer.begin_request(1);
+    std::vector<std::int16_t> row;
+    for (int layer = 0; layer < 24; ++layer) row.insert(row.end(), {0, 1, 2, 3});
+    writer.add_row(false, row);
+    writer.finish();
+  }
+  const Scenario scenario = Scenario::load(folder.write("s.yaml", R"(name: sizes
+seed: 1
+platform: rtx4090
+model: qwen1.5-moe-a2.7b
+routing: {trace: t.h5}
+workload: {requests: 1, batch: 1, prefill: false}
+placement: {expert_bytes: trace}
+)"));
+  RunOptions options;
+  options.out = folder / "out";
+  const RunSummary s = read_summary(H5File::open(run_scenario(scenario, options)), "/runs/sizes");
+  CHECK(s.counters.demand_bytes == Bytes{4 * (23 * 1'000'000 + 2'000'000)});
 }

@@ -1,14 +1,17 @@
 #include "models/moe/routing/routing_trace.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/isolated.hpp"
 
 namespace specmoe {
 namespace {
@@ -46,6 +49,23 @@ std::string fault_in_row(std::span<const std::int16_t> row, int top_k, int exper
 }
 
 std::unique_ptr<RoutingTrace> RoutingTrace::open(const std::filesystem::path& file) {
+  // A damaged file can make HDF5 1.10 crash or spin where it reads texts: a child tries first.
+  static std::set<std::string> tried;
+  if (!tried.count(file.string())) {
+    constexpr unsigned kPatience = 20;  // s
+    try {
+      run_isolated([&] {
+        ::alarm(kPatience);
+        RoutingTrace trace(H5File::open(file));
+        return std::string();
+      });
+    } catch (const InputError&) {
+      throw;
+    } catch (const std::runtime_error&) {
+      throw InputError(file.string(), 0, "is corrupt", "a complete HDF5 file");
+    }
+    tried.insert(file.string());
+  }
   return std::unique_ptr<RoutingTrace>(new RoutingTrace(H5File::open(file)));
 }
 
@@ -228,10 +248,12 @@ struct TraceWriter::State {
   std::vector<double> weight_row;
   std::int64_t tokens = 0;
 
+  std::filesystem::path unfinished() const { return path.string() + ".unfinished"; }
+
   State(const std::filesystem::path& path_, const TraceHeader& header_)
       : path(path_),
         header(header_),
-        file(H5File::create(path)),
+        file(H5File::create(unfinished())),
         experts(file, "/experts", H5Growing::Type::int16, {header.layers, header.top_k}) {
     if (header.has_weights)
       weights.emplace(file, "/weights", H5Growing::Type::float32,
@@ -250,7 +272,7 @@ TraceWriter::TraceWriter(const std::filesystem::path& file, const TraceHeader& h
 
 TraceWriter::~TraceWriter() {
   if (!state_) return;
-  const auto unfinished = state_->path;
+  const auto unfinished = state_->unfinished();
   state_.reset();
   std::error_code ignored;
   std::filesystem::remove(unfinished, ignored);
@@ -313,7 +335,11 @@ void TraceWriter::finish() {
   s.file.set("/", "recorder", s.header.recorder);
   s.file.set("/", "created_by", "specmoe " + version());
   s.file.flush();
+  const auto from = s.unfinished(), to = s.path;
   state_.reset();
+  std::error_code error;
+  std::filesystem::rename(from, to, error);
+  if (error) throw InputError(to.string(), 0, "cannot be written: " + error.message(), "a writable place");
 }
 
 }  // namespace specmoe
