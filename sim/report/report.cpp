@@ -67,9 +67,11 @@ std::string console_table(const ResultsOverview& overview) {
   out +=
       "\nTPOT: mean time of a decoded token. TTFT: mean time to a request's first token. hit: of expert "
       "accesses in\n"
-      "decode, found in GPU memory or on the way. exposed stall: step beyond its critical path (every "
-      "expert\n"
-      "resident, no host). moved: expert bytes copied into GPU memory, prefill included.\n";
+      "decode, found in GPU memory or on the way; late: still on the way when needed. exposed stall: step "
+      "beyond its\n"
+      "critical path (every expert resident, no host, no predictor). moved: expert bytes copied into GPU "
+      "memory,\n"
+      "prefill included.\n";
   for (const std::string& note : overview.notes) out += "note: " + note + "\n";
   if (!overview.unverified.empty())
     out += fmt::format("note: {} numbers of the platform are not verified (specmoe list platforms {})\n",
