@@ -48,9 +48,10 @@ std::string as_svg(const ResultsOverview& overview) {
     const char* name;
     const char* colour;  // distinguishable with colour blindness (Okabe and Ito)
   };
-  constexpr std::array<Part, 3> parts{{{"critical path: every expert resident", "#0072b2"},
-                                       {"waiting for experts", "#d55e00"},
-                                       {"other stall: host, launches, routing's way back", "#bbbbbb"}}};
+  constexpr std::array<Part, 3> parts{
+      {{"critical path: every expert resident", "#0072b2"},
+       {"waiting for experts", "#d55e00"},
+       {"other stall: host, kernels not grouped, routing's way back", "#bbbbbb"}}};
   double longest = 1e-9;
   for (const auto& [name, s] : overview.runs)
     if (std::isfinite(s.exposed_stall)) longest = std::max(longest, s.critical_path + s.exposed_stall);
