@@ -86,7 +86,7 @@ struct Device {
   /// By kernel class, in the order of Kernel::work's alternatives.
   std::array<Saturation, 5> saturation;
   /// Size of the last cache; elementwise kernels find what fits there (see Saturation). 0 where it is not known.
-  Bytes l2;
+  Bytes l2{};
 };
 
 /// Where a number of the platform file came from.
