@@ -37,7 +37,7 @@ struct Case {
 };
 
 void refuses(const std::vector<Case>& cases) {
-  const Folder folder("bad-input");
+  const TemporaryFolder folder;
   for (const Case& c : cases) {
     CAPTURE(c.to);
     folder.write("bad.yaml", with(c.from, c.to));
@@ -53,7 +53,7 @@ void refuses(const std::vector<Case>& cases) {
 }  // namespace
 
 TEST_CASE("bad input: the scenario that the others are made from runs") {
-  const Folder folder("good-input");
+  const TemporaryFolder folder;
   folder.write("good.yaml", kScenario);
   const CommandResult result = specmoe_command(folder, "run good.yaml --out out");
   CHECK_MESSAGE(result.status == 0, result.err);
@@ -110,7 +110,7 @@ TEST_CASE("bad input: what does not fit says by how much") {
 }
 
 TEST_CASE("bad input: a platform without a route to the experts") {
-  const Folder folder("no-route");
+  const TemporaryFolder folder;
   std::string platform = read_text(std::filesystem::path(SPECMOE_SOURCE_DIR) / "platforms/rtx4090.yaml");
   const std::size_t links = platform.find("\nlinks:");
   REQUIRE(links != std::string::npos);
@@ -124,7 +124,7 @@ TEST_CASE("bad input: a platform without a route to the experts") {
 }
 
 TEST_CASE("bad input: no such file, a folder, no arguments, an unknown option") {
-  const Folder folder("no-file");
+  const TemporaryFolder folder;
   for (const char* arguments :
        {"run missing.yaml", "run .", "", "run", "frobnicate", "run x.yaml --frobnicate",
         "run x.yaml --format xml", "trace info missing.h5"}) {
@@ -136,7 +136,7 @@ TEST_CASE("bad input: no such file, a folder, no arguments, an unknown option") 
 }
 
 TEST_CASE("bad input: a trace that is truncated, corrupt, of another shape, without prefill or too short") {
-  const Folder folder("bad-trace");
+  const TemporaryFolder folder;
   // 24 layers of 60 experts, top-4: Qwen1.5-MoE's shape; tokens decoded after a prompt that was not recorded.
   Random random(1);
   std::string lines;
@@ -188,7 +188,7 @@ TEST_CASE("bad input: a trace that is truncated, corrupt, of another shape, with
 
 TEST_CASE(
     "bad input: outputs that are inputs, the same, or cannot be written are refused before anything runs") {
-  const Folder folder("outputs");
+  const TemporaryFolder folder;
   folder.write("s.yaml", kScenario);
   for (const char* options : {"--timeline s.yaml", "--picture s.yaml", "--timeline a.json --picture a.json",
                               "--timeline out/results.h5", "--timeline nowhere/a.json"}) {
@@ -202,7 +202,7 @@ TEST_CASE(
 }
 
 TEST_CASE("bad input: a closed standard error is no reason to crash, a full standard output is told") {
-  const Folder folder("closed");
+  const TemporaryFolder folder;
   folder.write("s.yaml", kScenario);
   const auto status = [&](const std::string& arguments) {
     return WEXITSTATUS(

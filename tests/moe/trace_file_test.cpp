@@ -138,7 +138,7 @@ TEST_CASE("trace file: a writer that is not finished leaves no file, and what wa
     CHECK(std::filesystem::exists(folder / "half.h5.unfinished"));
   }
   CHECK_FALSE(std::filesystem::exists(folder / "half.h5.unfinished"));
-  CHECK(content_of(folder / "half.h5") == "what was there before");
+  CHECK(read_text(folder / "half.h5") == "what was there before");
 }
 
 // Writes a trace of one layer, four experts and top-1 by hand, so that it can contradict itself.

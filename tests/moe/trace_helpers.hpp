@@ -1,37 +1,13 @@
-// What the tests of traces share: a folder that goes away, the text of an error, all rows of a request.
+// What the tests of traces share: the text of an error, all rows of a request.
 #pragma once
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "models/moe/routing/routing.hpp"
 #include "sim/base/input_error.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace specmoe {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "specmoe-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  /// Writes a file and returns where it is.
-  std::filesystem::path write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// The text of the InputError that `work` throws; "" if it throws none.
 template <class Work>
@@ -42,12 +18,6 @@ std::string message_of(Work work) {
     return error.what();
   }
   return "";
-}
-
-/// A file as it stands.
-inline std::string content_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 /// [row, layer, rank] of a whole request.

@@ -33,7 +33,7 @@ strategies:
 )";
 
 struct Ran {
-  explicit Ran(const Folder& folder, const std::string& out = "out", bool timeline = false)
+  explicit Ran(const TemporaryFolder& folder, const std::string& out = "out", bool timeline = false)
       : scenario(Scenario::load(folder.write("small.yaml", kScenario))) {
     RunOptions options;
     options.out = folder / out;
@@ -48,14 +48,14 @@ struct Ran {
 }  // namespace
 
 TEST_CASE("results: the same scenario and seed write the same bytes") {
-  const Folder folder("same-bytes");
+  const TemporaryFolder folder;
   const Ran first(folder, "a"), second(folder, "b");
   CHECK(read_text(first.file) == read_text(second.file));
   CHECK(read_text(first.file).size() > 1000);
 }
 
 TEST_CASE("results: steps, layers, links and memory of a run add up") {
-  const Folder folder("adds-up");
+  const TemporaryFolder folder;
   const Ran ran(folder);
   const H5File file = H5File::open(ran.file);
   CHECK(file.read_strings("/scenario").at(0) == kScenario);
@@ -110,7 +110,7 @@ TEST_CASE("results: steps, layers, links and memory of a run add up") {
 }
 
 TEST_CASE("results: what was simulated before an interruption is not simulated again") {
-  const Folder folder("resumed");
+  const TemporaryFolder folder;
   const Scenario scenario = Scenario::load(folder.write("small.yaml", kScenario));
   RunOptions options;
   options.out = folder / "out";
@@ -136,7 +136,7 @@ TEST_CASE("results: what was simulated before an interruption is not simulated a
 TEST_CASE(
     "results: the timeline is a Chrome trace with a row a stream and link, and work in a row never "
     "overlaps") {
-  const Folder folder("timeline");
+  const TemporaryFolder folder;
   const Ran ran(folder, "out", true);
   const auto json = nlohmann::json::parse(read_text(folder / "timeline.json"));
   std::map<std::pair<int, int>, std::string> rows;
@@ -170,7 +170,7 @@ TEST_CASE(
 }
 
 TEST_CASE("report: json and csv hold every number of the summary") {
-  const Folder folder("formats");
+  const TemporaryFolder folder;
   const Ran ran(folder);
   const ResultsOverview overview = ResultsOverview::read(ran.file);
   const auto json = nlohmann::json::parse(as_json(overview));
@@ -198,13 +198,13 @@ TEST_CASE("report: what could not be measured is null, empty and a dash") {
 }
 
 TEST_CASE("report: a file that is no results file is refused") {
-  const Folder folder("no-results");
+  const TemporaryFolder folder;
   { H5File::create(folder / "other.h5"); }
   CHECK_THROWS_WITH(ResultsOverview::read(folder / "other.h5"), doctest::Contains("is no results file"));
 }
 
 TEST_CASE("jetson: experts come from the disk, and nothing is copied back") {
-  const Folder folder("jetson");
+  const TemporaryFolder folder;
   const Scenario scenario = Scenario::load(folder.write("orin.yaml", R"(name: orin
 seed: 1
 platform: jetson_agx_orin_32gb
@@ -229,7 +229,7 @@ cache: {capacity: 2 GB}
 }
 
 TEST_CASE("encoder-decoder: prefill runs the encoder, decoding the decoder") {
-  const Folder folder("switch");
+  const TemporaryFolder folder;
   const Scenario scenario = Scenario::load(folder.write("switch.yaml", R"(name: switch
 seed: 1
 platform: rtx4090
@@ -252,7 +252,7 @@ workload: {requests: 1, batch: 1, prompt_tokens: 8, output_tokens: 4}
 }
 
 TEST_CASE("scenario: experts may have the sizes that the trace's engine stored, layer by layer") {
-  const Folder folder("sizes");
+  const TemporaryFolder folder;
   // Qwen1.5-MoE has 24 layers; the last one is stored in twice the bytes.
   std::vector<std::int64_t> bytes(24, 1'000'000);
   bytes[23] = 2'000'000;
