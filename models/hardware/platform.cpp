@@ -71,49 +71,26 @@ Route Platform::route(MemoryId from, MemoryId to) const {
   return route;
 }
 
-Seconds Platform::ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes, HostMemory host) const {
-  const Route way = route(from, to);
-  Seconds fixed;
-  BytesPerSecond narrowest{1e300};
-  Bytes half;
-  for (const Hop& hop : way.hops) {
+Direction Platform::direction(const Route& route, HostMemory host) const {
+  Direction whole{{1e300}, {}, {}, {route.hops.empty() ? 0 : INT64_MAX}};
+  for (const Hop& hop : route.hops) {
     const Link& link = links[static_cast<std::size_t>(hop.link)];
-    narrowest = std::min(narrowest, hop.forward ? link.forward : link.backward);
-    if (host == HostMemory::pageable)
-      narrowest = std::min(narrowest, hop.forward ? link.pageable_forward : link.pageable_backward);
-    half = std::max(half, link.half_size);
-    fixed += link.latency;
+    const Direction& part = link.direction(hop.forward, host);
+    const BytesPerSecond pinned = link.direction(hop.forward, HostMemory::pinned).bandwidth;
+    whole.bandwidth = std::min({whole.bandwidth, part.bandwidth, pinned});
+    whole.latency += part.latency;
+    whole.half_size = std::max(whole.half_size, part.half_size);
+    whole.inline_size = std::min(whole.inline_size, part.inline_size);
   }
-  Seconds slowest = way.hops.empty() ? Seconds{0} : (bytes + half) / narrowest;
-  if ((*this)[from].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[from].read);
-  if ((*this)[to].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[to].write);
-  return fixed + slowest;
+  return whole;
 }
 
-Seconds kernel_time(const Platform& platform, DeviceId id, const Kernel& kernel) {
-  const Device& device = platform[id];
-  const Saturation& s = device.saturation[kernel.work.index()];
-  const BytesPerSecond memory = platform[device.memory].read;
-  const Bytes bytes = memory_traffic(kernel);
-  // Above 1, an efficiency is the L2 cache's.
-  const Bytes beyond = s.memory_efficiency > 1 ? std::max(Bytes{0}, bytes - device.l2) : Bytes{0};
-  const Seconds traffic = (bytes - beyond + s.half_bytes) / (memory * s.memory_efficiency) + beyond / memory;
-  WeightFormat format = WeightFormat::bf16;
-  double padding = 1;
-  const auto pad = [&](std::int64_t rows, std::int64_t groups, WeightFormat weights) {
-    // Rows are spread as evenly over the groups as they go: rows % groups of them have one more than the
-    // others. Each group fills whole tiles.
-    const auto tiled = [&](std::int64_t n) { return (n + s.tile_rows - 1) / s.tile_rows * s.tile_rows; };
-    const std::int64_t each = rows / groups, fuller = rows % groups;
-    padding = static_cast<double>(fuller * tiled(each + 1) + (groups - fuller) * tiled(each)) /
-              static_cast<double>(std::max<std::int64_t>(1, rows));
-    if (weights == WeightFormat::fp8 && device.peak.count(weights)) format = weights;
-  };
-  if (const auto* gemm = std::get_if<Gemm>(&kernel.work)) pad(gemm->m, 1, gemm->weights);
-  if (const auto* gemm = std::get_if<GroupedGemm>(&kernel.work)) pad(gemm->rows, gemm->groups, gemm->weights);
-  const Seconds arithmetic =
-      Flops{flops(kernel).value * padding} / (device.peak.at(format) * s.compute_efficiency);
-  return std::max({s.floor, traffic, arithmetic});
+Seconds Platform::ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes, HostMemory host) const {
+  const Direction way = direction(route(from, to), host);
+  Seconds slowest = (bytes + way.half_size) / way.bandwidth;
+  if ((*this)[from].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[from].read);
+  if ((*this)[to].kind == Memory::Kind::disk) slowest = std::max(slowest, bytes / (*this)[to].write);
+  return bytes <= way.inline_size ? slowest : way.latency + slowest;
 }
 
 }  // namespace specmoe

@@ -39,26 +39,41 @@ struct Memory {
   BytesPerSecond read, write;
 };
 
+/// One way across a link, for one kind of host memory. A copy of s bytes that finds its copy engine idle takes
+/// latency + (s + half_size) / bandwidth; one that begins on the date on which the engine's copy before ended
+/// takes no latency: the hardware has prepared it meanwhile.
+struct Direction {
+  BytesPerSecond bandwidth;  // this direction busy alone, large copies
+  Seconds latency;
+  /// A copy of s bytes reaches s / (s + half_size) of the bandwidth.
+  Bytes half_size;
+  /// Copies of at most so many bytes travel with their command and take no latency.
+  Bytes inline_size{};
+};
+
 /// A full-duplex connection between two nodes (memories or switches).
 struct Link {
   std::string name;
   std::string a, b;
-  BytesPerSecond forward;   // a to b, one direction busy, large copies
-  BytesPerSecond backward;  // b to a
+  /// Of pinned host memory: a to b, b to a.
+  Direction forward, backward;
+  /// Of pageable host memory, the driver's staging copy included. A pageable copy shares the bandwidth of its
+  /// direction with pinned ones, so that is the most it can have.
+  Direction pageable_forward, pageable_backward;
   /// Sum over both directions while both are busy; forward + backward when there is no loss.
   BytesPerSecond duplex;
-  /// Of pageable host memory: the driver's staging copy included, by direction.
-  BytesPerSecond pageable_forward, pageable_backward;
-  /// Fixed cost of a copy on its copy engine.
-  Seconds latency;
-  /// A copy of s bytes reaches s / (s + half_size) of the bandwidth.
-  Bytes half_size;
+
+  /// The way from a to b or back. @return as it stands above
+  const Direction& direction(bool a_to_b, HostMemory host) const {
+    if (host == HostMemory::pageable) return a_to_b ? pageable_forward : pageable_backward;
+    return a_to_b ? forward : backward;
+  }
 };
 
 /// How kernels of one class saturate the device:
 /// time = max(floor, max(traffic time, arithmetic time)), where
 /// traffic time = (traffic + half_bytes) / (memory bandwidth * memory_efficiency), and
-/// and of an elementwise kernel with memory_efficiency above 1 only what fits in the L2 cache is that fast, the rest
+/// of an elementwise kernel with memory_efficiency above 1 only what fits in the L2 cache is that fast, the rest
 /// has the memory's bandwidth;
 /// arithmetic time = flops with rows padded to tile_rows / (peak * compute_efficiency).
 struct Saturation {
@@ -67,11 +82,28 @@ struct Saturation {
   Bytes half_bytes;
   double compute_efficiency;
   std::int64_t tile_rows;
+  /// What a launch costs the host beyond HostCalls::launch: a library chooses its kernel, or launches a second.
+  Seconds dispatch{};
+};
+
+/// Measured kernels of one shape beside the roofline's price; see kernel_time.
+struct Curve {
+  /// As ShapePoint::shape of the class.
+  std::array<double, 5> shape;
+  /// Of the weights; bf16 for classes without.
+  WeightFormat format;
+  /// ShapePoint::along of the points, ascending, and measured time / roofline_time at each.
+  std::vector<double> along, ratio;
 };
 
 /// What one call costs the host thread that makes it.
 struct HostCalls {
-  Seconds launch, copy, event, synchronize;
+  Seconds launch, copy, record, wait;
+  /// From an event to the host that synchronizes with it: its notice, with the way of the host's next launch to
+  /// the device in it.
+  Seconds synchronize;
+  /// The engine's own time before each of these calls but synchronize.
+  Seconds work{};
 };
 
 struct Device {
@@ -87,6 +119,22 @@ struct Device {
   std::array<Saturation, 5> saturation;
   /// Size of the last cache; elementwise kernels find what fits there (see Saturation). 0 where it is not known.
   Bytes l2{};
+  /// A recorded event holds its stream for so long before it is reached; a copy that comes so much after the one before
+  /// has still followed it without a pause.
+  Seconds event_time{};
+  /// What follows a wait for an event of one of this device's streams starts no sooner than so long after the event,
+  /// if the stream that waits is another.
+  Seconds event_latency{};
+  /// A kernel that starts while a copy crosses links into or out of the device's memory takes 1 + so much of its
+  /// time: one bound by memory, one bound by arithmetic.
+  double copy_slowdown_memory = 0, copy_slowdown_compute = 0;
+  /// Measured corrections of the roofline, by kernel class as saturation.
+  std::array<std::vector<Curve>, 5> curves{};
+
+  /// What the launch of a kernel costs the host: work, launch and its class's dispatch.
+  Seconds launch_call(const Kernel& kernel) const {
+    return host_calls.work + host_calls.launch + saturation[kernel.work.index()].dispatch;
+  }
 };
 
 /// Where a number of the platform file came from.
@@ -134,8 +182,11 @@ class Platform {
 
   /// The way with the fewest hops (Boost.Graph). @throws InputError if there is none.
   Route route(MemoryId from, MemoryId to) const;
+  /// All hops of a route as one: the narrowest bandwidth, the sum of the latencies, the largest half_size. A route
+  /// without hops has no bandwidth to speak of: 1e300 B/s.
+  Direction direction(const Route& route, HostMemory host) const;
   /// Time of one copy on an otherwise idle machine:
-  /// latency + (bytes + half_size) / bandwidth of the narrowest link, or bytes / rate of a disk at an end if longer.
+  /// latency + (bytes + half_size) / bandwidth of the route, or bytes / rate of a disk at an end if longer.
   Seconds ideal_copy_time(MemoryId from, MemoryId to, Bytes bytes,
                           HostMemory host = HostMemory::pinned) const;
 
@@ -145,8 +196,5 @@ class Platform {
 
 /// Names of platforms/*.yaml, sorted.
 std::vector<std::string> platform_names();
-
-/// Time of a kernel alone on a device: a roofline with the saturation of its class (see Saturation).
-Seconds kernel_time(const Platform& platform, DeviceId device, const Kernel& kernel);
 
 }  // namespace specmoe

@@ -3,19 +3,28 @@
 //   name, description    texts
 //   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write}}
 //   switches             [<name>]; optional
-//   links                {<name>: {between: [<node>, <node>], forward, backward, duplex, pageable_forward,
-//                         pageable_backward, latency, half_size}}; forward is from the first node to the second
+//   links                {<name>: {between: [<node>, <node>], duplex, forward, backward, pageable_forward,
+//                         pageable_backward}}; forward is from the first node to the second; each direction is
+//                         {bandwidth, latency, half_size, inline_size}; inline_size (0 B without) is optional
 //   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...}, l2,
-//                         host_calls: {launch, copy, event, synchronize},
+//                         event_time, event_latency, copy_slowdown: {memory_bound, compute_bound},
+//                         host_calls: {launch, copy, record, wait, synchronize, work},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
-//                         half_bytes, compute_efficiency, tile_rows}}}}; l2, host_calls and kernels of a gpu only
+//                         half_bytes, compute_efficiency, tile_rows, dispatch, measured}}}}; all but kind, memory
+//                         and peak of a gpu only; event_time, event_latency, copy_slowdown, work, dispatch (0 without) and
+//                         measured are optional
+//   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
+//                         ratio: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
+//                         along takes the place of the common one
 //
-// Every number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
+// Every other number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
+#include "models/hardware/kernel_price.hpp"
 #include "models/hardware/platform.hpp"
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
@@ -33,14 +42,35 @@ class SourcedReader {
     const Yaml entry = map[key];
     entry.allow_only({"value", "source", "unverified"});
     const Yaml number = entry["value"];
-    const auto mark = entry.find("unverified");
-    provenance_.push_back({entry.path(), number.text(), entry["source"].text(), mark && mark->boolean()});
+    group(entry, number.text());
     return number;
+  }
+  std::optional<Yaml> find(const Yaml& map, std::string_view key) {
+    if (!map.find(key)) return std::nullopt;
+    return value(map, key);
+  }
+  /// An entry whose source is that of many numbers, with keys of its own beside source and unverified.
+  void group(const Yaml& entry, const std::string& value) {
+    const auto mark = entry.find("unverified");
+    provenance_.push_back({entry.path(), value, entry["source"].text(), mark && mark->boolean()});
   }
 
  private:
   std::vector<Provenance>& provenance_;
 };
+
+constexpr std::array kFormats{WeightFormat::fp32, WeightFormat::bf16, WeightFormat::fp8,
+                              WeightFormat::int8, WeightFormat::int4, WeightFormat::mxfp4,
+                              WeightFormat::int3, WeightFormat::int2};
+
+WeightFormat read_format(const Yaml& y) {
+  std::vector<std::string_view> names;
+  for (const WeightFormat format : kFormats) {
+    if (y.text() == name_of(format)) return format;
+    names.push_back(name_of(format));
+  }
+  y.fail_choice(names);
+}
 
 constexpr Bytes kLargestMemory{1'000'000'000'000'000};
 
@@ -59,10 +89,17 @@ Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& source
   return memory;
 }
 
+Direction read_direction(const Yaml& y, SourcedReader& sourced) {
+  y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
+  Direction direction{sourced.value(y, "bandwidth").bandwidth(), sourced.value(y, "latency").seconds({0}, {1}),
+                      sourced.value(y, "half_size").bytes({0}, {1'000'000'000})};
+  if (const auto size = sourced.find(y, "inline_size")) direction.inline_size = size->bytes({0}, {1'000'000});
+  return direction;
+}
+
 Link read_link(const std::string& name, const Yaml& y, const std::set<std::string>& nodes,
                SourcedReader& sourced) {
-  y.allow_only({"between", "forward", "backward", "duplex", "pageable_forward", "pageable_backward",
-                "latency", "half_size"});
+  y.allow_only({"between", "duplex", "forward", "backward", "pageable_forward", "pageable_backward"});
   Link link;
   link.name = name;
   const auto ends = y["between"].items();
@@ -72,32 +109,71 @@ Link read_link(const std::string& name, const Yaml& y, const std::set<std::strin
     if (!nodes.count(end.text())) end.fail_choice(names);
   link.a = ends[0].text();
   link.b = ends[1].text();
-  link.forward = sourced.value(y, "forward").bandwidth();
-  link.backward = sourced.value(y, "backward").bandwidth();
+  link.forward = read_direction(y["forward"], sourced);
+  link.backward = read_direction(y["backward"], sourced);
+  link.pageable_forward = read_direction(y["pageable_forward"], sourced);
+  link.pageable_backward = read_direction(y["pageable_backward"], sourced);
   const Yaml duplex = sourced.value(y, "duplex");
   link.duplex = duplex.bandwidth();
-  if (link.duplex < std::max(link.forward, link.backward) ||
-      link.duplex.value > link.forward.value + link.backward.value)
+  const BytesPerSecond there = link.forward.bandwidth, back = link.backward.bandwidth;
+  if (link.duplex < std::max(there, back) || link.duplex.value > there.value + back.value)
     duplex.fail("from the faster direction's bandwidth to the sum of both");
-  link.pageable_forward = sourced.value(y, "pageable_forward").bandwidth();
-  link.pageable_backward = sourced.value(y, "pageable_backward").bandwidth();
-  link.latency = sourced.value(y, "latency").seconds({0}, {1});
-  link.half_size = sourced.value(y, "half_size").bytes({0}, {1'000'000'000});
   return link;
 }
 
+constexpr std::array<const char*, 5> kClasses{"gemm", "grouped_gemm", "attention", "elementwise", "top_k"};
+
 Saturation read_saturation(const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows"});
-  return {sourced.value(y, "floor").seconds({0}, {1}), sourced.value(y, "memory_efficiency").number(1e-3, 4),
-          sourced.value(y, "half_bytes").bytes({0}, {1'000'000'000'000}),
-          sourced.value(y, "compute_efficiency").number(1e-3, 1),
-          sourced.value(y, "tile_rows").integer(1, 4096)};
+  y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows", "dispatch",
+                "measured"});
+  Saturation saturation{
+      sourced.value(y, "floor").seconds({0}, {1}), sourced.value(y, "memory_efficiency").number(1e-3, 4),
+      sourced.value(y, "half_bytes").bytes({0}, {1'000'000'000'000}),
+      sourced.value(y, "compute_efficiency").number(1e-3, 1), sourced.value(y, "tile_rows").integer(1, 4096)};
+  if (const auto dispatch = sourced.find(y, "dispatch")) saturation.dispatch = dispatch->seconds({0}, {1});
+  return saturation;
+}
+
+std::vector<double> read_numbers(const Yaml& y, double least, double most) {
+  std::vector<double> numbers;
+  for (const Yaml& number : y.items()) numbers.push_back(number.number(least, most));
+  return numbers;
+}
+
+std::vector<double> read_along(const Yaml& y) {
+  std::vector<double> along = read_numbers(y, 1e-9, 1e12);
+  if (along.empty()) y.fail("at least one number");
+  if (std::adjacent_find(along.begin(), along.end(), std::greater_equal<>()) != along.end())
+    y.fail("ascending numbers");
+  return along;
+}
+
+/// @param dimensions of the class's shapes
+std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sourced) {
+  y.allow_only({"source", "unverified", "along", "shapes"});
+  std::vector<Curve> curves;
+  for (const Yaml& each : y["shapes"].items()) {
+    each.allow_only({"shape", "format", "along", "ratio"});
+    Curve curve{{}, WeightFormat::bf16, {}, read_numbers(each["ratio"], 0.01, 100)};
+    const std::vector<double> shape = read_numbers(each["shape"], 0, 1e12);
+    if (static_cast<int>(shape.size()) != dimensions)
+      each["shape"].fail(fmt::format("{} numbers", dimensions));
+    std::copy(shape.begin(), shape.end(), curve.shape.begin());
+    if (const auto format = each.find("format")) curve.format = read_format(*format);
+    const auto own = each.find("along");
+    curve.along = read_along(own ? *own : y["along"]);
+    if (curve.ratio.size() != curve.along.size())
+      each["ratio"].fail(fmt::format("{} numbers, one for each of along", curve.along.size()));
+    curves.push_back(std::move(curve));
+  }
+  sourced.group(y, fmt::format("{} curves", curves.size()));
+  return curves;
 }
 
 Device read_device(const std::string& name, const Yaml& y, const Platform& platform, SourcedReader& sourced) {
   Device device;
   device.name = name;
-  y.allow_only({"kind", "memory", "peak", "l2", "host_calls", "kernels"});
+  y.allow_only({"kind", "memory", "peak", "l2", "event_time", "event_latency", "copy_slowdown", "host_calls", "kernels"});
   device.kind = y["kind"].choice<Device::Kind>({{"gpu", Device::Kind::gpu}, {"cpu", Device::Kind::cpu}});
   const Yaml memory = y["memory"];
   std::vector<std::string_view> names;
@@ -111,23 +187,33 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
 
   const Yaml peak = y["peak"];
   peak.allow_only({"fp32", "bf16", "fp8", "int8", "int4", "mxfp4", "int3", "int2"});
-  for (const WeightFormat format :
-       {WeightFormat::fp32, WeightFormat::bf16, WeightFormat::fp8, WeightFormat::int8, WeightFormat::int4,
-        WeightFormat::mxfp4, WeightFormat::int3, WeightFormat::int2})
+  for (const WeightFormat format : kFormats)
     if (peak.find(name_of(format))) device.peak[format] = sourced.value(peak, name_of(format)).flop_rate();
   if (!device.peak.count(WeightFormat::bf16)) peak["bf16"];  // says that it is missing
   if (!gpu) return device;
 
   device.l2 = sourced.value(y, "l2").bytes({0}, {1'000'000'000'000});
+  if (const auto time = sourced.find(y, "event_time")) device.event_time = time->seconds({0}, {1});
+  if (const auto latency = sourced.find(y, "event_latency"))
+    device.event_latency = latency->seconds({0}, {1});
+  if (const auto slowdown = y.find("copy_slowdown")) {
+    slowdown->allow_only({"memory_bound", "compute_bound"});
+    device.copy_slowdown_memory = sourced.value(*slowdown, "memory_bound").number(0, 2);
+    device.copy_slowdown_compute = sourced.value(*slowdown, "compute_bound").number(0, 2);
+  }
   const Yaml calls = y["host_calls"];
-  calls.allow_only({"launch", "copy", "event", "synchronize"});
+  calls.allow_only({"launch", "copy", "record", "wait", "synchronize", "work"});
   const auto call = [&](std::string_view key) { return sourced.value(calls, key).seconds({0}, {1}); };
-  device.host_calls = {call("launch"), call("copy"), call("event"), call("synchronize")};
+  device.host_calls = {call("launch"), call("copy"), call("record"), call("wait"), call("synchronize")};
+  if (const auto work = sourced.find(calls, "work")) device.host_calls.work = work->seconds({0}, {1});
   const Yaml kernels = y["kernels"];
   kernels.allow_only({"gemm", "grouped_gemm", "attention", "elementwise", "top_k"});
-  std::size_t i = 0;
-  for (const char* name_of_class : {"gemm", "grouped_gemm", "attention", "elementwise", "top_k"})
-    device.saturation[i++] = read_saturation(kernels[name_of_class], sourced);
+  for (std::size_t i = 0; i < kClasses.size(); ++i) {
+    const Yaml of_class = kernels[kClasses[i]];
+    device.saturation[i] = read_saturation(of_class, sourced);
+    if (const auto measured = of_class.find("measured"))
+      device.curves[i] = read_curves(*measured, kShapeDimensions[i], sourced);
+  }
   return device;
 }
 

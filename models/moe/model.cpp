@@ -99,6 +99,14 @@ MoeModel MoeModel::with_expert_format(WeightFormat other) const {
   return model;
 }
 
+MoeModel MoeModel::with_first_blocks(std::int64_t count) const {
+  MoeModel model = *this;
+  model.blocks.resize(static_cast<std::size_t>(count));
+  model.moe_layers = 0;
+  for (const Block& block : model.blocks) model.moe_layers += block.moe_layer >= 0;
+  return model;
+}
+
 Parameters MoeModel::parameters() const {
   const auto always = static_cast<double>(count_resident(*this).all());
   const auto one_expert_each = static_cast<double>(count_expert(*this).all() * moe_layers);

@@ -105,6 +105,8 @@ class MoeModel {
 
   /// The same model with its routed experts stored in another format.
   MoeModel with_expert_format(WeightFormat other) const;
+  /// The model cut after so many blocks, for machines that cannot hold it whole.
+  MoeModel with_first_blocks(std::int64_t count) const;
 
   bool encoder_decoder() const { return !blocks.empty() && blocks.front().stack == Block::Stack::encoder; }
   Parameters parameters() const;

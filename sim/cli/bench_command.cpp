@@ -101,7 +101,7 @@ Cost bare(const Cost& like) {
   work.kernels.assign(static_cast<std::size_t>(like.kernels), like.mean_kernel);
   work.copies.assign(static_cast<std::size_t>(like.copies), MoeModel::load("qwen3-30b-a3b").expert_bytes());
   const Platform platform = Platform::load("rtx4090");
-  work.bandwidth = platform.links.front().forward;
+  work.bandwidth = platform.links.front().forward.bandwidth;
   work.duplex = platform.links.front().duplex;
   return {like.kernels, like.copies, like.mean_kernel, run_bare(work).cpu_seconds, 0};
 }

@@ -1,5 +1,6 @@
 // The subcommands of specmoe: each adds itself to the application.
 #pragma once
+#include <stdexcept>
 
 namespace CLI {
 class App;
@@ -7,9 +8,16 @@ class App;
 
 namespace specmoe {
 
+/// What a command was asked to check does not hold, and it has said so: exit status 1.
+class CheckFailed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 void add_run_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
 void add_list_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_validate_command(CLI::App& app);
 
 }  // namespace specmoe

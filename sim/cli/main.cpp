@@ -1,5 +1,5 @@
 // The only place that prints and exits: results on stdout, progress and errors on stderr. Exit status 0 done,
-// 2 the input is wrong, 1 our own fault.
+// 2 the input is wrong, 1 our own fault or a check that does not hold.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   specmoe::add_trace_command(app);
   specmoe::add_list_command(app);
   specmoe::add_bench_command(app);
+  specmoe::add_validate_command(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -28,6 +29,9 @@ int main(int argc, char** argv) {
   } catch (const specmoe::InputError& e) {
     specmoe::say(fmt::format("{}\n", e.what()));
     return 2;
+  } catch (const specmoe::CheckFailed& e) {
+    specmoe::say(fmt::format("specmoe: {}\n", e.what()));
+    return 1;
   } catch (const std::exception& e) {
     specmoe::say(fmt::format("specmoe: internal error: {}\n", e.what()));
     return 1;

@@ -4,6 +4,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "models/hardware/kernel_price.hpp"
 #include "models/moe/layer_graph.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/engine/expert_store.hpp"
@@ -38,6 +39,7 @@ class Engine {
         workload_(workload),
         settings_(settings),
         observer_(observer),
+        prices_(machine.platform(), settings.gpu),
         compute_(machine.open_stream(settings.gpu, "compute")),
         store_(machine, model, source, workload, settings, compute_) {
     for (const Block& block : model.blocks) graphs_.emplace_back(block, model.shared.has_value());
@@ -67,9 +69,9 @@ class Engine {
     for (const Kernel& kernel : kernels) machine_.launch(compute_, kernel);
   }
 
-  Seconds time_of(const std::vector<Kernel>& kernels) const {
+  Seconds time_of(const std::vector<Kernel>& kernels) {
     Seconds sum;
-    for (const Kernel& kernel : kernels) sum += kernel_time(machine_.platform(), settings_.gpu, kernel);
+    for (const Kernel& kernel : kernels) sum += prices_.time(kernel);
     return sum;
   }
 
@@ -102,8 +104,6 @@ class Engine {
     for (const Event& end : block_ends_)
       record_.block_end.push_back(end ? machine_.time_of(end) : record_.start);
     store_.settle(record_);
-    if (record_.duration().value < record_.critical_path.value * (1 - 1e-9))
-      throw std::logic_error("a step is never shorter than its critical path");
     if (record_.counters.hits + record_.counters.misses != record_.counters.accesses)
       throw std::logic_error("hits + misses = accesses");
     observer_.step_ended(record_);
@@ -184,13 +184,23 @@ class Engine {
     return std::min(grouped_time(index, uses), single_time(index, uses));
   }
 
-  // Many rows an expert fill tiles of their own; few are better off in one launch. As an engine that has timed both on its
-  // device would choose; the host's launches count where they take longer than the kernels.
+  bool is_grouped(int index, const std::vector<ExpertUse>& uses) {
+    if (settings_.grouped == Grouping::never || uses.size() < 2) return false;
+    return settings_.grouped == Grouping::always || grouped_is_faster(index, uses);
+  }
+
+  // Many rows an expert fill tiles of their own; few are better off in one launch. As an engine that has timed both
+  // on its device would choose; the host's launches count where they take longer than the kernels.
   bool grouped_is_faster(int index, const std::vector<ExpertUse>& uses) {
-    if (!settings_.grouped || uses.size() < 2) return false;
-    const Seconds launches = machine_.platform()[settings_.gpu].host_calls.launch *
-                             static_cast<double>(uses.size() * model_.one_expert(index, 0, 1).size());
-    return grouped_time(index, uses) <= std::max(single_time(index, uses), launches);
+    const auto groups = static_cast<std::int64_t>(uses.size());
+    const Seconds one_by_one = launches_of(model_.one_expert(index, 0, 1)) * static_cast<double>(groups);
+    const Seconds together = launches_of(model_.grouped_experts(index, groups, rows_of(uses)));
+    return std::max(grouped_time(index, uses), together) <= std::max(single_time(index, uses), one_by_one);
+  }
+  Seconds launches_of(const std::vector<Kernel>& kernels) const {
+    Seconds sum;
+    for (const Kernel& kernel : kernels) sum += machine_.platform()[settings_.gpu].launch_call(kernel);
+    return sum;
   }
 
   static std::int64_t rows_of(const std::vector<ExpertUse>& uses) {
@@ -218,7 +228,7 @@ class Engine {
 
   void launch_ready(int index) {
     const std::vector<ExpertUse>& ready = store_.ready();
-    if (grouped_is_faster(index, ready)) {
+    if (is_grouped(index, ready)) {
       launch(model_.grouped_experts(index, static_cast<std::int64_t>(ready.size()), rows_of(ready)),
              Operator::experts);
     } else {
@@ -233,6 +243,7 @@ class Engine {
   Workload workload_;
   const EngineSettings& settings_;
   EngineObserver& observer_;
+  KernelPrices prices_;
   Stream compute_;
   ExpertStore store_;
   MemoryId host_;
@@ -247,6 +258,11 @@ class Engine {
 };
 
 }  // namespace
+
+void check_step_laws(const StepRecord& step) {
+  if (step.duration().value < step.critical_path.value * (1 - 1e-9))
+    throw std::logic_error("a step is never shorter than its critical path");
+}
 
 void run_engine(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
                 const EngineSettings& settings, EngineObserver& observer) {

@@ -13,6 +13,15 @@
 
 namespace specmoe {
 
+/// When experts that need no waiting are computed in grouped launches.
+enum class Grouping {
+  never,
+  /// Where the prices say that it is faster. The decisions of two machines are the same only if their prices are.
+  faster,
+  /// Whenever there are two or more.
+  always
+};
+
 struct EngineSettings {
   std::uint64_t seed = 0;
   DeviceId gpu;
@@ -24,8 +33,7 @@ struct EngineSettings {
   std::vector<Bytes> expert_bytes;
   /// A step's tokens share one load and one kernel an expert.
   bool deduplicate = true;
-  /// Experts that need no waiting are computed in grouped launches where that is faster.
-  bool grouped = true;
+  Grouping grouped = Grouping::faster;
 
   Bytes cache_capacity;
   CacheScope cache_scope = CacheScope::global;
@@ -80,6 +88,10 @@ struct StepRecord {
   Seconds duration() const { return end - start; }
   Seconds exposed_stall() const { return duration() - critical_path; }
 };
+
+/// What each step of a simulated run must hold. No law of a real machine, whose kernels may be faster than their
+/// prices. @throws std::logic_error naming the broken law
+void check_step_laws(const StepRecord& step);
 
 class EngineObserver {
  public:

@@ -17,7 +17,8 @@ class Worker {
   ~Worker() = default;
 };
 
-/// Starts one activity after another for a worker; each returns at once. Durations and sizes are positive.
+/// Starts one activity after another for a worker; each returns at once. Only waits may be under way beside each other.
+/// Durations and sizes are positive.
 class Lane {
  public:
   virtual ~Lane() = default;

@@ -51,15 +51,16 @@ class Machine {
   /// Appends a kernel; returns at once and costs the host one launch.
   virtual void launch(Stream stream, const Kernel& kernel) = 0;
   /// Appends a copy; costs the host one call. One copy engine a device and direction serves its streams'
-  /// copies first come, first served. From or to pageable host memory the call returns when the copy has
-  /// ended.
+  /// copies first come, first served; a copy that follows another there without a pause pays no latency. From or to
+  /// pageable host memory the call returns when the copy has ended.
   virtual void copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
                     const CopyLabel& label = {}) = 0;
   /// Appends a point that is reached when all before it has ended.
   virtual Event record(Stream stream) = 0;
-  /// What is appended after this starts only when the event has been reached.
+  /// What is appended after this starts only when the event has been reached, and if another stream recorded it,
+  /// Device::event_latency of that stream's device later.
   virtual void wait(Stream stream, const Event& event) = 0;
-  /// The host waits for the event.
+  /// The host waits for the event, and goes on HostCalls::synchronize later; also if it was reached long ago.
   virtual void synchronize(const Event& event) = 0;
   /// When the event was reached. @throws std::logic_error if the host does not know yet that it was.
   virtual Seconds time_of(const Event& event) const = 0;

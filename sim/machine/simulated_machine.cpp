@@ -217,7 +217,7 @@ class SimGridKernel final : public SimulationKernel {
     sg4::Host *pinned, *pageable;
     sg4::Disk* disk;
   };
-  struct Direction {
+  struct OneWay {
     std::vector<const sg4::Link*> pinned, pageable;
   };
 
@@ -243,18 +243,20 @@ class SimGridKernel final : public SimulationKernel {
 
   void add_directions(const Link& link) {
     const sg4::Link* both = nullptr;
-    if (link.duplex.value < link.forward.value + link.backward.value)
+    if (link.duplex.value < link.forward.bandwidth.value + link.backward.bandwidth.value)
       both = add_link(link.name + " both ways", link.duplex);
     const auto direction = [&](const std::string& name, BytesPerSecond full, BytesPerSecond pageable) {
-      Direction result;
+      OneWay result;
       result.pinned.push_back(add_link(name, full));
       if (both) result.pinned.push_back(both);
       result.pageable = result.pinned;
       result.pageable.push_back(add_link(name + " staging", pageable));
       return result;
     };
-    directions_.push_back(direction(link.name + " forward", link.forward, link.pageable_forward));
-    directions_.push_back(direction(link.name + " backward", link.backward, link.pageable_backward));
+    directions_.push_back(
+        direction(link.name + " forward", link.forward.bandwidth, link.pageable_forward.bandwidth));
+    directions_.push_back(
+        direction(link.name + " backward", link.backward.bandwidth, link.pageable_backward.bandwidth));
   }
 
   void add_routes(MemoryId from, MemoryId to) {
@@ -266,7 +268,7 @@ class SimGridKernel final : public SimulationKernel {
     }
     std::vector<const sg4::Link*> pinned, pageable;
     for (const Hop& hop : route.hops) {
-      const Direction& direction = directions_[static_cast<std::size_t>(2 * hop.link + !hop.forward)];
+      const OneWay& direction = directions_[static_cast<std::size_t>(2 * hop.link + !hop.forward)];
       pinned.insert(pinned.end(), direction.pinned.begin(), direction.pinned.end());
       pageable.insert(pageable.end(), direction.pageable.begin(), direction.pageable.end());
     }
@@ -279,7 +281,7 @@ class SimGridKernel final : public SimulationKernel {
   sg4::ActorPtr host_;
   std::vector<sg4::Host*> devices_;
   std::vector<MemoryNode> memories_;
-  std::vector<Direction> directions_;  // [2 * link + backward]
+  std::vector<OneWay> directions_;  // [2 * link + backward]
 };
 
 class SimGridKernel::PlatformLane final : public Lane {

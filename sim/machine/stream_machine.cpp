@@ -21,49 +21,45 @@ Stream StreamMachine::open_stream(DeviceId device, const std::string& name) {
   if (device.index < 0 || device.index >= static_cast<int>(platform_.devices.size()))
     throw std::logic_error("open_stream: the platform has no such device");
   const Stream id{static_cast<int>(streams_.size())};
-  streams_.push_back({std::make_unique<StreamQueue>(shop_, id, device), device});
+  streams_.push_back({std::make_unique<StreamQueue>(shop_, id, device, platform_[device]), device});
   if (shop_.observer) shop_.observer->stream_opened(id, device, name);
   return id;
 }
 
 void StreamMachine::launch(Stream stream, const Kernel& kernel) {
   const OpenStream& on = opened(stream);
-  const Seconds duration = kernel_time(platform_, on.device, kernel);
-  if (!(duration >= Seconds{0}) || !std::isfinite(duration.value))
+  const KernelPrice& price = prices_[static_cast<std::size_t>(on.device.index)].price(kernel);
+  if (!(price.alone >= Seconds{0}) || !std::isfinite(price.beside_copies.value))
     throw std::logic_error(std::string("launch: no duration for kernel ") + kernel.name);
-  append(on, calls(on).launch, KernelOp{kernel, duration});
+  append(on, platform_[on.device].launch_call(kernel), KernelOp{kernel, price});
 }
 
 void StreamMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
                          const CopyLabel& label) {
   const OpenStream& on = opened(stream);
   if (bytes < Bytes{0}) throw std::logic_error("copy: a negative number of bytes");
-  append(on, calls(on).copy, CopyOp{&way(from, to, host), bytes, label});
+  append(on, calls(on).work + calls(on).copy, CopyOp{&way(from, to, host), bytes, label});
   if (host == HostMemory::pageable) {
-    const auto ended = std::make_shared<StreamEvent>(Seconds{0});
-    append(on, Seconds{0}, RecordOp{ended});
+    const auto ended = new_event(on, {});
+    append(on, Seconds{0}, RecordOp{ended, {}});
     await(*ended);
   }
 }
 
 Event StreamMachine::record(Stream stream) {
   const OpenStream& on = opened(stream);
-  auto event = std::make_shared<StreamEvent>(calls(on).synchronize);
-  append(on, calls(on).event, RecordOp{event});
+  const auto event = new_event(on, calls(on).synchronize);
+  append(on, calls(on).work + calls(on).record, RecordOp{event, platform_[on.device].event_time});
   return event;
 }
 
 void StreamMachine::wait(Stream stream, const Event& event) {
   const OpenStream& on = opened(stream);
   own(event);
-  append(on, calls(on).event, WaitOp{std::static_pointer_cast<StreamEvent>(event)});
+  append(on, calls(on).work + calls(on).wait, WaitOp{std::static_pointer_cast<StreamEvent>(event)});
 }
 
-void StreamMachine::synchronize(const Event& event) {
-  StreamEvent& mine = own(event);
-  clock_ += mine.synchronize_call;
-  await(mine);
-}
+void StreamMachine::synchronize(const Event& event) { await(own(event)); }
 
 // An event that the simulation has reached lies in the host's past, since the host's clock is never behind.
 Seconds StreamMachine::time_of(const Event& event) const {
@@ -78,6 +74,10 @@ const StreamMachine::OpenStream& StreamMachine::opened(Stream stream) const {
   return streams_[static_cast<std::size_t>(stream.index)];
 }
 
+std::shared_ptr<StreamEvent> StreamMachine::new_event(const OpenStream& stream, Seconds to_host) const {
+  return std::make_shared<StreamEvent>(stream.queue.get(), to_host, platform_[stream.device].event_latency);
+}
+
 template <class T>
 void StreamMachine::append(const OpenStream& stream, Seconds call, T op) {
   clock_ += call;
@@ -89,7 +89,7 @@ void StreamMachine::await(StreamEvent& event) {
     event.host_waits = true;
     shop_.kernel.suspend_host();
   }
-  clock_ = std::max(clock_, event.date);
+  clock_ = std::max(clock_, event.date) + event.host_notice;
 }
 
 const Way& StreamMachine::way(MemoryId from, MemoryId to, HostMemory host) {
@@ -101,12 +101,11 @@ const Way& StreamMachine::way(MemoryId from, MemoryId to, HostMemory host) {
                                              (host == HostMemory::pageable))];
   if (!way) {
     const auto is_disk = [&](MemoryId id) { return platform_[id].kind == Memory::Kind::disk; };
-    way = {platform_.route(from, to), host, {}, {}, is_disk(from), is_disk(to), &engine(from, to)};
-    for (const Hop& hop : way->route.hops) {
-      const Link& link = platform_.links[static_cast<std::size_t>(hop.link)];
-      way->latency += link.latency;
-      way->half_size = std::max(way->half_size, link.half_size);
-    }
+    way = {platform_.route(from, to), host, {}, {}, {}, is_disk(from), is_disk(to), &engine(from, to)};
+    const Direction whole = platform_.direction(way->route, host);
+    way->latency = whole.latency;
+    way->inline_size = whole.inline_size;
+    way->half_size = whole.half_size;
   }
   return *way;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/hardware/kernel_price.hpp"
 #include "sim/machine/lanes.hpp"
 #include "sim/machine/machine.hpp"
 #include "sim/machine/streams.hpp"
@@ -20,8 +21,11 @@ class StreamMachine final : public Machine {
  public:
   StreamMachine(const Platform& platform, SimulationKernel& kernel, MachineObserver* observer)
       : platform_(platform),
-        shop_{kernel, observer, {}},
-        ways_(2 * platform.memories.size() * platform.memories.size()) {}
+        shop_(kernel, observer, platform.memories.size()),
+        ways_(2 * platform.memories.size() * platform.memories.size()) {
+    for (int i = 0; i < static_cast<int>(platform.devices.size()); ++i)
+      prices_.emplace_back(platform, DeviceId{i});
+  }
 
   const Platform& platform() const override { return platform_; }
   Stream open_stream(DeviceId device, const std::string& name) override;
@@ -42,6 +46,7 @@ class StreamMachine final : public Machine {
 
   const OpenStream& opened(Stream stream) const;
   const HostCalls& calls(const OpenStream& stream) const { return platform_[stream.device].host_calls; }
+  std::shared_ptr<StreamEvent> new_event(const OpenStream& stream, Seconds to_host) const;
   template <class T>
   void append(const OpenStream& stream, Seconds call, T op);
   void await(StreamEvent& event);
@@ -50,6 +55,7 @@ class StreamMachine final : public Machine {
 
   const Platform& platform_;
   Workshop shop_;
+  std::vector<KernelPrices> prices_;  // [device]
   Seconds clock_;
   std::vector<OpenStream> streams_;
   std::map<std::pair<int, int>, CopyEngine> engines_;

@@ -1,10 +1,12 @@
 // Streams and copy engines: queues of work, started as it becomes ready.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
 #include <variant>
 #include <vector>
 
+#include "models/hardware/kernel_price.hpp"
 #include "sim/machine/lanes.hpp"
 #include "sim/machine/machine.hpp"
 
@@ -14,21 +16,27 @@ class CopyEngine;
 class StreamQueue;
 
 struct StreamEvent final : EventState {
-  explicit StreamEvent(Seconds call) : synchronize_call(call) {}
+  StreamEvent(const StreamQueue* stream, Seconds to_host, Seconds to_streams)
+      : recorded_by(stream), host_notice(to_host), stream_notice(to_streams) {}
 
-  Seconds synchronize_call;  // what it costs the host to wait for it
+  const StreamQueue* recorded_by;
+  Seconds host_notice;    // from its date to the host that waits for it
+  Seconds stream_notice;  // and to other streams
   bool reached = false;
   Seconds date;
   bool host_waits = false;
-  std::vector<StreamQueue*> waiting;
+  /// In the order of the dates on which they began to wait.
+  std::multimap<Seconds, StreamQueue*> waiting;
 };
 
 /// How copies between two memories go.
 struct Way {
   Route route;
   HostMemory host;
-  /// Fixed cost of a copy: the latencies of the links.
+  /// Fixed cost of a copy that finds its engine idle: the latencies of the links.
   Seconds latency;
+  /// Copies of at most so many bytes do without the latency.
+  Bytes inline_size;
   /// Added to the bytes that cross the links: the largest of the links.
   Bytes half_size;
   bool from_disk, to_disk;
@@ -37,7 +45,7 @@ struct Way {
 
 struct KernelOp {
   Kernel kernel;
-  Seconds duration;
+  KernelPrice price;
 };
 struct CopyOp {
   const Way* way;
@@ -46,6 +54,8 @@ struct CopyOp {
 };
 struct RecordOp {
   std::shared_ptr<StreamEvent> event;
+  /// For so long it holds its stream.
+  Seconds time;
 };
 struct WaitOp {
   std::shared_ptr<StreamEvent> event;
@@ -57,20 +67,33 @@ struct Op {
 };
 
 /// What the streams and engines of a machine share.
-struct Workshop {
+class Workshop final : public Worker {
+ public:
+  Workshop(SimulationKernel& simulation, MachineObserver* hearer, std::size_t memories)
+      : kernel(simulation), observer(hearer), crossing(memories), lane_(simulation.open_lane(*this)) {}
+
   SimulationKernel& kernel;
   MachineObserver* observer;
   /// Streams that may go on, first come, first served.
   std::deque<StreamQueue*> ready;
+  /// Copies that cross links out of and into each memory, [memory].
+  std::vector<int> crossing;
 
   void serve();
+  /// The stream is ready at a date to come. Of one date, first come, first served.
+  void serve_at(Seconds date, StreamQueue* stream);
+  void go_on() override;
+
+ private:
+  std::unique_ptr<Lane> lane_;
+  std::multimap<Seconds, StreamQueue*> later_;
 };
 
-/// One stream. An event lets the stream that reached it go on first, then those that wait, in the order in
-/// which they began to wait.
+/// One stream. An event lets the stream that reached it go on first, then, after its notice, those that wait, in the
+/// order in which they began to wait.
 class StreamQueue final : public Worker {
  public:
-  StreamQueue(Workshop& shop, Stream id, DeviceId device);
+  StreamQueue(Workshop& shop, Stream id, DeviceId device, const Device& properties);
 
   /// Called by the host.
   void append(Op op);
@@ -78,6 +101,7 @@ class StreamQueue final : public Worker {
 
   /// Starts what is at the front until something takes time.
   void advance();
+  Seconds event_time() const { return event_time_; }
   const CopyOp& front_copy() const { return std::get<CopyOp>(ops_.front().what); }
   void copy_ended(Seconds start);
 
@@ -89,19 +113,26 @@ class StreamQueue final : public Worker {
   void reach(StreamEvent& event, Seconds date);
   void wait_until(Seconds date);
   void kernel_ended();
+  void recorded();
+  bool passes(const StreamEvent& event, Seconds issued) const;
+  void await(StreamEvent& event, Seconds since);
 
   Workshop& shop_;
   Stream id_;
   DeviceId device_;
+  MemoryId memory_;
+  Seconds event_time_;
   std::unique_ptr<Lane> lane_;
   std::deque<Op> ops_;      // the first may be under way
   bool busy_ = false;       // someone will call advance()
   bool computing_ = false;  // a kernel is under way
+  bool recording_ = false;  // an event is
   Seconds started_;
 };
 
-/// Serves copies one at a time, first come, first served. A copy is its fixed cost, then the way over the links and
-/// the work of a disk at either end, piece by piece and so together: it ends with the slowest.
+/// Serves copies one at a time, first come, first served. A copy is its fixed cost, unless it begins on the date on
+/// which the one before ended, or an event later; then the way over the links and the work of a disk at either end, piece by piece and
+/// so together: it ends with the slowest.
 class CopyEngine final {
  public:
   explicit CopyEngine(Workshop& shop);
@@ -124,6 +155,7 @@ class CopyEngine final {
 
   void begin();
   void transfer();
+  void count_crossing(const Way& way, int change);
   void part_ended();
   void end();
 
@@ -132,7 +164,7 @@ class CopyEngine final {
   std::deque<StreamQueue*> queue_;  // the first is being served
   bool fixed_cost_ = false;         // under way; then the parts
   int under_way_ = 0;
-  Seconds started_;
+  Seconds started_, ended_{-1};
 };
 
 }  // namespace specmoe

@@ -62,6 +62,7 @@ class CountingRecorder : public Recorder {
                    Timeline* timeline, std::atomic<std::int64_t>& steps)
       : Recorder(file, scenario, strategy, timeline), steps_(steps) {}
   void step_ended(const StepRecord& step) override {
+    check_step_laws(step);
     Recorder::step_ended(step);
     ++steps_;
   }

@@ -53,8 +53,13 @@ std::string name_or_file(const Yaml& node, const std::filesystem::path& folder, 
 
 MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
   if (node.is_scalar()) return MoeModel::load(name_or_file(node, folder, scenario));
-  node.allow_only({"name", "expert_format", "top_k"});
+  node.allow_only({"name", "expert_format", "top_k", "layers"});
   MoeModel model = MoeModel::load(name_or_file(node["name"], folder, scenario));
+  if (const auto layers = node.find("layers")) {
+    if (model.encoder_decoder()) layers->fail("no such key for an encoder-decoder model");
+    model = model.with_first_blocks(layers->integer(1, static_cast<std::int64_t>(model.blocks.size())));
+    if (model.moe_layers == 0) layers->fail("enough blocks to have experts");
+  }
   if (const auto top_k = node.find("top_k")) model.top_k = top_k->integer(1, model.experts);
   if (const auto format = node.find("expert_format"))
     return model.with_expert_format(format->choice<WeightFormat>({{"bf16", WeightFormat::bf16},
@@ -341,7 +346,9 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
 
   const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
   if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
-  if (const auto grouped = engine.find("grouped")) s.grouped = grouped->boolean();
+  if (const auto grouped = engine.find("grouped")) 
+    s.grouped = grouped->choice<Grouping>(
+        {{"never", Grouping::never}, {"faster", Grouping::faster}, {"always", Grouping::always}});
   const auto workspace = engine.find("workspace");
   strategy.bill = memory_bill(scenario.platform, s.gpu, scenario.model, scenario.peak,
                               workspace ? workspace->bytes() : kWorkspace);
@@ -354,7 +361,7 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
 
 }  // namespace
 
-Scenario Scenario::load(const std::filesystem::path& file) {
+Scenario Scenario::load(const std::filesystem::path& file, const std::string& platform) {
   const Yaml document = Yaml::load(file);
   document.allow_only({"name", "description", "seed", "platform", "model", "routing", "workload", "placement",
                        "engine", "cache", "prefetch", "strategies"});
@@ -368,7 +375,13 @@ Scenario Scenario::load(const std::filesystem::path& file) {
   if (const auto description = document.find("description")) scenario.description = description->text();
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = file.parent_path();
-  scenario.platform = Platform::load(name_or_file(document["platform"], folder, scenario));
+  const Yaml named = document["platform"];
+  if (!platform.empty()) {
+    scenario.platform = Platform::load(platform);
+    scenario.inputs.push_back(platform);
+  } else {
+    scenario.platform = Platform::load(name_or_file(named, folder, scenario));
+  }
   scenario.model = read_model(document["model"], folder, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);

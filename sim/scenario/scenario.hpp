@@ -48,7 +48,8 @@ struct Scenario {
 
   /// @throws InputError for anything that could not run: also a model that does not fit (it says by how
   /// much), a trace that is not the model's, a cache that cannot hold one expert.
-  static Scenario load(const std::filesystem::path& file);
+  /// @param platform a name or file to use instead of the scenario's; empty for the scenario's.
+  static Scenario load(const std::filesystem::path& file, const std::string& platform = "");
 };
 
 }  // namespace specmoe

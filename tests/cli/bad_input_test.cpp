@@ -98,6 +98,8 @@ TEST_CASE("bad input: unknown names list the ones there are") {
            {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
            {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
            {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
+           {"cache:", "engine: {grouped: true}\ncache:",
+            "engine.grouped: \"true\"; expected one of never, faster, always"},
            {"cache:", "prefetch: {predictor: gate}\ncache:", "prefetch.accuracy: missing"},
            {"cache:", "prefetch: {predictor: gate, accuracy: 1.2}\ncache:", "prefetch.accuracy: \"1.2\""},
            {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "sim/base/input_error.hpp"
@@ -81,7 +83,7 @@ EngineSettings settings_for(const MoeModel& model, std::int64_t slots) {
   EngineSettings s;
   s.gpu = kGpu;
   s.expert_home = kRam;
-  s.grouped = false;
+  s.grouped = Grouping::never;
   s.cache_capacity = model.expert_bytes() * slots;
   s.eviction = &eviction_named("lru");
   s.predictor = &predictor_named("none");
@@ -89,17 +91,20 @@ EngineSettings settings_for(const MoeModel& model, std::int64_t slots) {
 }
 
 // Runs in a child: "<hits> <misses> <requested> <issued> <useful> <late> <useless> <grouped>\n" and the log.
-std::string run(const EngineSettings& settings, const std::vector<std::vector<std::int16_t>>& rows,
-                std::int64_t prefill = 0) {
+std::string run(
+    const EngineSettings& settings, const std::vector<std::vector<std::int16_t>>& rows,
+    std::int64_t prefill = 0, const std::function<void(Platform&)>& change = [](Platform&) {}) {
   return run_isolated([&] {
+    Platform platform = test_platform();
+    change(platform);
     const MoeModel model = tiny(kModel);
     Script source(2, 4, 2, prefill, rows);
     Workload workload;
     workload.prefill = prefill > 0;
     Log log;
     simulate(
-        test_platform(),
-        [&](Machine& machine) { run_engine(machine, model, source, workload, settings, log); }, &log);
+        platform, [&](Machine& machine) { run_engine(machine, model, source, workload, settings, log); },
+        &log);
     const Counters& c = log.counters;
     return fmt::format("{} {} {} {} {} {} {} {}\n", c.hits, c.misses, c.requested, c.issued, c.useful, c.late,
                        c.useless, log.grouped) +
@@ -177,8 +182,45 @@ TEST_CASE("engine: experts that wait for nothing are computed in grouped launche
     return std::stoi(head.substr(head.rfind(' ')));
   };
   CHECK(grouped() == 0);
-  s.grouped = true;
+  s.grouped = Grouping::faster;
   CHECK(grouped() == 4);  // gate-up and down in each of two layers
+}
+
+TEST_CASE("engine: experts are grouped always or never, whatever the prices say") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.start_popular = true;
+  s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
+  for (const bool slow : {false, true})
+    for (const Grouping grouping : {Grouping::never, Grouping::faster, Grouping::always}) {
+      s.grouped = grouping;
+      const std::string log = run(s, {{0, 1, 2, 3}}, 0, [=](Platform& platform) {
+        if (slow) platform.devices[1].saturation[1].floor = {1};
+      });
+      const std::string head = log.substr(0, log.find('\n'));
+      const bool grouped = grouping == Grouping::always || (grouping == Grouping::faster && !slow);
+      CHECK(head.substr(head.rfind(' ') + 1) == (grouped ? "4" : "0"));
+    }
+}
+
+TEST_CASE("engine: grouped launches that cost the host more than single ones are not the faster") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  s.grouped = Grouping::faster;
+  s.start_popular = true;
+  s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
+  const std::string log = run(
+      s, {{0, 1, 2, 3}}, 0, [](Platform& platform) { platform.devices[1].saturation[1].dispatch = {1e-3}; });
+  CHECK(log.substr(0, log.find('\n')) == "4 0 0 0 0 0 0 0");
+}
+
+TEST_CASE("engine: a simulated step that is shorter than its critical path breaks a law") {
+  StepRecord step;
+  step.start = {1};
+  step.end = {3};
+  step.critical_path = {2};
+  CHECK_NOTHROW(check_step_laws(step));
+  step.critical_path = {2.01};
+  CHECK_THROWS_WITH_AS(check_step_laws(step), "a step is never shorter than its critical path",
+                       std::logic_error);
 }
 
 TEST_CASE("engine: without deduplication every token takes up its experts by itself") {

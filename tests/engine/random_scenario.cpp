@@ -28,26 +28,38 @@ static Platform random_platform(Random& random, bool contention) {
                 {"vram", Memory::Kind::device, {80'000'000'000}, {0}, {between(2e11, 4e12)}, {1e12}}};
   p.memories[1].write = p.memories[1].read;
   const double forward = between(2e8, 6e10), backward = between(2e8, 6e10);
-  p.links = {{"pcie",
-              "dram",
-              "vram",
-              {forward},
-              {backward},
-              {contention ? between(1.0, 1.9) * std::min(forward, backward) + std::abs(forward - backward)
-                          : forward + backward},
-              {forward / 3},
-              {backward / 3},
-              {between(0, 1e-5)},
-              {static_cast<std::int64_t>(between(0, 3e5))}}};
+  const auto direction = [&](double bandwidth) -> Direction {
+    return {{bandwidth}, {between(0, 1e-5)}, {static_cast<std::int64_t>(between(0, 3e5))}};
+  };
+  p.links = {{"pcie", "dram", "vram", direction(forward), direction(backward), direction(forward / 3),
+              direction(backward / 3),
+              BytesPerSecond{contention ? between(1.0, 1.9) * std::min(forward, backward) +
+                                              std::abs(forward - backward)
+                                        : forward + backward}}};
   Device gpu{"gpu", Device::Kind::gpu, {1}, {}, {}, {}};
   gpu.peak[WeightFormat::bf16] = {between(1e12, 1e15)};
-  gpu.host_calls = {{between(1e-7, 6e-6)}, {between(1e-7, 3e-6)}, {between(0, 1e-6)}, {between(0, 5e-6)}};
+  gpu.host_calls = {{between(1e-7, 6e-6)}, {between(1e-7, 3e-6)}, {between(0, 1e-6)},
+                    {between(0, 1e-6)},    {between(0, 5e-6)},    {between(0, 1e-6)}};
   for (Saturation& s : gpu.saturation)
     s = {{between(5e-7, 4e-6)},
          between(0.3, 1),
          {static_cast<std::int64_t>(between(0, 1e6))},
          between(0.3, 1),
-         16};
+         16,
+         {random.chance(0.3) ? between(0, 4e-6) : 0}};
+  if (random.chance(0.5)) gpu.event_time = {between(0, 5e-6)};
+  if (random.chance(0.5)) gpu.event_latency = {between(0, 5e-6)};
+  if (random.chance(0.5)) {
+    gpu.copy_slowdown_memory = between(0, 0.5);
+    gpu.copy_slowdown_compute = between(0, 0.2);
+  }
+  for (auto& curves : gpu.curves)
+    while (random.chance(0.3)) {
+      Curve curve{{}, WeightFormat::bf16, {1, 8, 64}, {}};
+      for (double& size : curve.shape) size = between(1, 512);
+      for (std::size_t i = 0; i < curve.along.size(); ++i) curve.ratio.push_back(between(0.5, 2));
+      curves.push_back(curve);
+    }
   p.devices = {gpu, {"cpu", Device::Kind::cpu, {0}, {}, {}, gpu.saturation}};
   return p;
 }
@@ -98,7 +110,7 @@ RandomScenario random_scenario(std::uint64_t seed, bool contention) {
   e.expert_home = {0};
   e.host_memory = random.chance(0.2) ? HostMemory::pageable : HostMemory::pinned;
   e.deduplicate = random.chance(0.7);
-  e.grouped = random.chance(0.5);
+  e.grouped = std::array{Grouping::never, Grouping::faster, Grouping::always}[random.below(3)];
   e.cache_scope = random.chance(0.3) ? CacheScope::layer : CacheScope::global;
   const std::int64_t all = s.model.moe_layers * s.model.experts;
   const std::int64_t least = e.cache_scope == CacheScope::layer ? s.model.moe_layers : 1;

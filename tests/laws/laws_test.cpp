@@ -9,6 +9,7 @@
 #include "sim/base/isolated.hpp"
 #include "sim/machine/machine.hpp"
 #include "tests/engine/random_scenario.hpp"
+#include "tests/machine/test_platform.hpp"
 
 using namespace specmoe;
 
@@ -67,10 +68,9 @@ class Watch : public Totals, public MachineObserver {
       hold(scenario_.settings.host_memory == HostMemory::pageable ||
                step.expert_wait <= step.exposed_stall() * (1 + 1e-9) + Seconds{1e-12},
            "waiting for experts is part of the exposed stall");
-    for (const StepRecord& step : steps)
-      hold(step.exposed_stall().value >= -1e-12, "a step is never shorter than its critical path");
+    for (const StepRecord& step : steps) check_step_laws(step);
     hold(kernels > 0, "a run launches kernels");
-    if (!scenario_.settings.grouped)  // a grouped kernel does not name its experts
+    if (scenario_.settings.grouped == Grouping::never)  // a grouped kernel does not name its experts
       hold(most_alive() <= slots(), "no slot is overwritten before its last kernel has ended");
   }
   std::map<bool, Bytes> link_bytes;
@@ -176,6 +176,8 @@ TEST_CASE("laws: Belady has no more misses than any policy at equal capacity und
   }
 }
 
+// Neither copies without a pause nor kernels beside copies guarantee it: a faster link may leave a pause before the
+// next copy, which then takes its latency. It held on 3,000 scenarios.
 TEST_CASE("laws: a faster link never slows a run without prefetch") {
   for (int seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
@@ -183,9 +185,8 @@ TEST_CASE("laws: a faster link never slows a run without prefetch") {
     scenario.settings.predictor = &predictor_named("none");
     const double before = seconds_of(run_apart(scenario));
     for (Link& link : scenario.platform.links) {
-      for (BytesPerSecond* rate :
-           {&link.forward, &link.backward, &link.duplex, &link.pageable_forward, &link.pageable_backward})
-        *rate = *rate * 1.5;
+      link.duplex = link.duplex * 1.5;
+      for (Direction* way : testing::directions(link)) way->bandwidth = way->bandwidth * 1.5;
     }
     CHECK(seconds_of(run_apart(scenario)) <= before * (1 + 1e-12));
   }

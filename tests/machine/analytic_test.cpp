@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <iterator>
 
 #include "sim/base/input_error.hpp"
 #include "tests/machine/recording.hpp"
@@ -45,12 +46,117 @@ TEST_CASE("simulated machine: one copy takes its call, the link's latency and it
 
 TEST_CASE("simulated machine: a small copy reaches s / (s + half size) of the bandwidth") {
   Platform platform = free_calls();
-  platform.links[0].half_size = {250'000};
-  platform.links[2].half_size = {100'000};  // the larger of the route counts
+  platform.links[0].forward.half_size = {250'000};
+  platform.links[0].pageable_forward.half_size = {900'000};  // of other copies
+  platform.links[2].forward.half_size = {100'000};           // the larger of the route counts
   const Recording run = run_simulated(
       platform, [](Machine& machine, auto&) { load(machine, machine.open_stream(kGpu, "copies"), 1_MB); });
   // 10 us + 1.25 MB / 25 GB/s = 60 us
   CHECK(run.spans[0].end == exactly(60e-6));
+}
+
+TEST_CASE("simulated machine: a copy that follows another on its engine without a pause takes no latency") {
+  const Recording run = run_simulated(free_calls(), [](Machine& machine, auto&) {
+    const Stream compute = machine.open_stream(kGpu, "compute"), a = machine.open_stream(kGpu, "a"),
+                 b = machine.open_stream(kGpu, "b");
+    machine.launch(compute, kernel(5'000'000));
+    const Event late = machine.record(compute);
+    load(machine, a, 25_MB);
+    load(machine, a, 25_MB);             // follows in its stream
+    machine.wait(b, machine.record(a));  // once both have ended,
+    load(machine, b, 25_MB);             // another stream's follows on the same date
+    machine.wait(a, late);               // while the engine stands still
+    load(machine, a, 25_MB);
+    store(machine, a, 20_MB);  // on an engine of its own
+  });
+  const std::vector<Span> a = run.of({1}), b = run.of({2});
+  // 10 us + 25 MB / 25 GB/s = 1.01 ms, then 1 ms each
+  CHECK(a[0].end == exactly(1.01e-3));
+  CHECK(a[1].end == exactly(2.01e-3));
+  CHECK(b[0].end == exactly(3.01e-3));
+  // the kernel ends at 5 ms: 10 us + 1 ms after it; then 10 us + 20 MB / 25 GB/s
+  CHECK(a[2].end == exactly(6.01e-3));
+  CHECK(a[3].end == exactly(6.82e-3));
+}
+
+TEST_CASE("simulated machine: a copy that the host issues after the one before has ended takes its latency") {
+  const Recording run = run_simulated(test_platform(), [](Machine& machine, auto&) {
+    const Stream copies = machine.open_stream(kGpu, "copies");
+    machine.copy(copies, kRam, kVram, 10_MB, HostMemory::pageable);  // the host goes on when it has ended
+    machine.copy(copies, kRam, kVram, 10_MB, HostMemory::pageable);
+  });
+  // twice 2 us for the call, 10 us and 10 MB / 10 GB/s
+  CHECK(run.spans[0].end == exactly(1.012e-3));
+  CHECK(run.spans[1].end == exactly(2.024e-3));
+}
+
+TEST_CASE(
+    "simulated machine: pinned and pageable copies, in and out, have latencies and half sizes of their own") {
+  Platform platform = free_calls();
+  Link& pcie = platform.links[0];
+  pcie.forward = {{25e9}, {10e-6}, {250'000}};
+  pcie.backward = {{20e9}, {20e-6}, {200'000}};
+  pcie.pageable_forward = {{10e9}, {30e-6}, {300'000}};
+  pcie.pageable_backward = {{5e9}, {40e-6}, {400'000}};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto& notes) {
+    const Stream stream = machine.open_stream(kGpu, "copies");
+    for (const HostMemory host : {HostMemory::pinned, HostMemory::pageable}) {
+      machine.copy(stream, kRam, kVram, 1_MB, host);
+      machine.copy(stream, kVram, kRam, 1_MB, host);
+    }
+    notes.push_back(machine.now().value);
+  });
+  const auto takes = [&](std::size_t i) { return run.spans[i].end - run.spans[i].start; };
+  CHECK(takes(0) == exactly(60e-6));       // 10 us + 1.25 MB / 25 GB/s
+  CHECK(takes(1) == exactly(80e-6));       // 20 us + 1.2 MB / 20 GB/s
+  CHECK(takes(2) == exactly(160e-6));      // 30 us + 1.3 MB / 10 GB/s
+  CHECK(takes(3) == exactly(320e-6));      // 40 us + 1.4 MB / 5 GB/s
+  CHECK(run.notes[0] == exactly(620e-6));  // no call of the host costs anything
+}
+
+TEST_CASE(
+    "simulated machine: a kernel that starts while a copy crosses to or from its memory is slowed down") {
+  Platform platform = free_calls(2);
+  platform.devices[1].copy_slowdown_memory = 0.5;
+  for (const bool in : {true, false})
+    for (const MemoryId memory : {kVram, kVram1}) {
+      const Recording run = run_simulated(platform, [=](Machine& machine, auto&) {
+        const Stream compute = machine.open_stream(kGpu, "compute"),
+                     copies = machine.open_stream(kGpu, "copies");
+        in ? load(machine, copies, 2_MB, memory) : store(machine, copies, 2_MB, memory);
+        for (const std::int64_t nanoseconds : {8'000, 20'000, 60'000, 10'000})
+          machine.launch(compute, kernel(nanoseconds));
+      });
+      const std::vector<Span> kernels = run.of({0});
+      // 2 MB / 25 GB/s: they cross from 10 us, the latency, to 90 us
+      CHECK(kernels[1].end == exactly(28e-6));  // 8 us + 20 us: started in the latency
+      // 60 us, and a half of them though the copy ends before; not by another GPU's copy
+      CHECK(kernels[2].end == exactly(memory == kVram ? 118e-6 : 88e-6));
+      CHECK(kernels[3].end == exactly(memory == kVram ? 128e-6 : 98e-6));
+    }
+}
+
+TEST_CASE("simulated machine: copies slow a kernel down by what bounds it") {
+  Platform platform = free_calls();
+  platform.memories[2].read = {1e12};
+  Device& gpu = platform.devices[1];
+  gpu.copy_slowdown_memory = 0.5;
+  gpu.copy_slowdown_compute = 0.25;
+  gpu.peak[WeightFormat::bf16] = {1e12};
+  gpu.saturation[4].floor = {30e-6};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream compute = machine.open_stream(kGpu, "compute"), copies = machine.open_stream(kGpu, "copies");
+    load(machine, copies, 250_MB);
+    machine.launch(compute, kernel(10'000'000));
+    machine.launch(compute, {Gemm{100, 1000, 1000}});
+    machine.launch(compute, {TopK{1, 8, 1}});
+  });
+  const std::vector<Span> kernels = run.of({0});
+  // 20 MB / 1 TB/s = 20 us, started before the bytes; 2e8 operations / 1 TFLOP/s = 200 us, by a quarter longer;
+  // a kernel at its floor of 30 us counts as bound by memory: by a half
+  CHECK(kernels[0].end == exactly(20e-6));
+  CHECK(kernels[1].end == exactly(270e-6));
+  CHECK(kernels[2].end == exactly(315e-6));
 }
 
 TEST_CASE("simulated machine: copies and kernels overlap as a pipeline") {
@@ -65,18 +171,18 @@ TEST_CASE("simulated machine: copies and kernels overlap as a pipeline") {
       }
     });
     const std::vector<Span> kernels = run.of({0}), loads = run.of({1});
-    // a copy takes 10 us + 25 MB / 25 GB/s = 1.01 ms
-    for (int i = 0; i < 3; ++i) CHECK(loads[i].end == exactly(1.01e-3 * (i + 1)));
+    // the first copy takes 10 us, each 25 MB / 25 GB/s = 1 ms
+    for (int i = 0; i < 3; ++i) CHECK(loads[i].end == exactly(10e-6 + 1e-3 * (i + 1)));
     // kernels of 0.5 ms each wait for their copy; those of 2 ms follow each other after the first copy
     for (int i = 0; i < 3; ++i)
       CHECK(kernels[i].end ==
-            exactly(nanoseconds == 500'000 ? 1.01e-3 * (i + 1) + 0.5e-3 : 1.01e-3 + 2e-3 * (i + 1)));
+            exactly(nanoseconds == 500'000 ? 10e-6 + 1e-3 * (i + 1) + 0.5e-3 : 1.01e-3 + 2e-3 * (i + 1)));
   }
 }
 
 TEST_CASE("simulated machine: copies of two GPUs share their link max-min fairly") {
   Platform platform = free_calls(2);
-  platform.links[3].forward = platform.links[3].backward = {5e9};  // the slot of gpu1
+  for (Direction* slot : directions(platform.links[3])) slot->bandwidth = {5e9};  // of gpu1
   const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
     load(machine, machine.open_stream(kGpu, "gpu0"), 100_MB);
     load(machine, machine.open_stream(kGpu1, "gpu1"), 20_MB, kVram1);
@@ -110,14 +216,15 @@ TEST_CASE("simulated machine: both directions together have the link's duplex ba
 TEST_CASE("simulated machine: without loss each direction has its whole bandwidth, whatever the other does") {
   Platform platform = free_calls();
   platform.links[0].duplex = {50e9};
-  platform.links[0].latency = {100e-6};
+  platform.links[0].forward.latency = {100e-6};
+  platform.links[0].backward.latency = {50e-6};
   const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
     load(machine, machine.open_stream(kGpu, "in"), 250_MB);
     store(machine, machine.open_stream(kGpu, "out"), 250_MB);
   });
-  // 100 us + 250 MB / 25 GB/s
+  // 100 us + 250 MB / 25 GB/s; 50 us + as much
   CHECK(run.of({0})[0].end == exactly(10.1e-3));
-  CHECK(run.of({1})[0].end == exactly(10.1e-3));
+  CHECK(run.of({1})[0].end == exactly(10.05e-3));
 }
 
 TEST_CASE("simulated machine: decoding is launch-bound when a launch costs more than its kernel") {
@@ -130,8 +237,118 @@ TEST_CASE("simulated machine: decoding is launch-bound when a launch costs more 
   // 100 launches of 4 us, and the last kernel's 1 us
   CHECK(run.spans.back().end == exactly(401e-6));
   CHECK(run.spans[49].start == exactly(200e-6));
-  // the host has 400 us of launches, 0.5 us of record, 1 us of synchronize behind it: later than the kernel
-  CHECK(run.notes[0] == exactly(401.5e-6));
+  // the host, which has 400 us of launches and 0.5 us of record behind it, hears of it 1 us later
+  CHECK(run.notes[0] == exactly(402e-6));
+}
+
+TEST_CASE(
+    "simulated machine: the host hears of an event its notice later, also of one that was reached long ago") {
+  Platform platform = test_platform();
+  set_host_calls(platform, {{}, {}, {}, {}, {3e-6}});
+  const Recording run = run_simulated(platform, [](Machine& machine, auto& notes) {
+    const Stream stream = machine.open_stream(kGpu, "compute");
+    machine.launch(stream, kernel(10'000));
+    const Event event = machine.record(stream);
+    for (int i = 0; i < 2; ++i) {
+      machine.synchronize(event);
+      notes.push_back(machine.now().value);
+      notes.push_back(machine.time_of(event).value);
+    }
+  });
+  // 10 us + 3 us; + 3 us once more
+  CHECK(run.notes[0] == exactly(13e-6));
+  CHECK(run.notes[1] == exactly(10e-6));
+  CHECK(run.notes[2] == exactly(16e-6));
+  CHECK(run.notes[3] == exactly(10e-6));
+}
+
+TEST_CASE(
+    "simulated machine: the engine works before each call but synchronize, and a launch has its dispatch") {
+  Platform platform = test_platform();
+  set_host_calls(platform, {{4e-6}, {2e-6}, {0.5e-6}, {0.25e-6}, {1e-6}, {10e-6}});
+  platform.devices[1].saturation[3].dispatch = {100e-6};  // elementwise
+  const Recording run = run_simulated(platform, [](Machine& machine, auto& notes) {
+    const Stream stream = machine.open_stream(kGpu, "stream");
+    const auto note = [&] { notes.push_back(machine.now().value); };
+    machine.launch(stream, {TopK{1, 1, 1}}), note();
+    machine.launch(stream, kernel(1)), note();
+    load(machine, stream, {0}), note();
+    const Event event = machine.record(stream);
+    note();
+    machine.wait(stream, event), note();
+    machine.synchronize(event), note();
+  });
+  const double expected[] = {14e-6, 128e-6, 140e-6, 150.5e-6, 160.75e-6, 161.75e-6};
+  for (std::size_t i = 0; i < std::size(expected); ++i) CHECK(run.notes[i] == exactly(expected[i]));
+}
+
+TEST_CASE(
+    "simulated machine: what waits for another stream's event starts its latency later, in order of "
+    "waiting") {
+  Platform platform = free_calls();
+  platform.devices[1].event_latency = {4e-6};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream a = machine.open_stream(kGpu, "a"), b = machine.open_stream(kGpu, "b"),
+                 c = machine.open_stream(kGpu, "c");
+    machine.launch(a, kernel(10'000));
+    const Event event = machine.record(a);
+    machine.wait(c, event);
+    machine.wait(b, event);
+    machine.wait(a, event);  // its own: no latency
+    machine.launch(a, kernel(1'000));
+    load(machine, b, 25_MB);
+    load(machine, c, 25_MB);
+    machine.synchronize(machine.record(c));
+    machine.wait(b, event);  // reached long ago
+    load(machine, b, 25_MB);
+  });
+  CHECK(run.of({0})[1].start == exactly(10e-6));
+  // 10 us + 4 us; c began to wait before b: its copy of 10 us + 1 ms is the first
+  CHECK(run.of({2})[0].start == exactly(14e-6));
+  CHECK(run.of({2})[0].end == exactly(1.024e-3));
+  CHECK(run.of({1})[0].end == exactly(2.024e-3));
+  CHECK(run.of({1})[1].end == exactly(3.024e-3));
+}
+
+TEST_CASE(
+    "simulated machine: those that wait for an event go on in the order of the dates on which they began "
+    "to") {
+  Platform platform = free_calls();
+  set_host_calls(platform, {{}, {}, {}, {100e-6}, {}});
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream a = machine.open_stream(kGpu, "a"), b = machine.open_stream(kGpu, "b"),
+                 c = machine.open_stream(kCpu, "c");
+    machine.launch(a, kernel(1'000'000));
+    const Event event = machine.record(a);
+    machine.launch(c, kernel(75'000'000));  // 150 MB / 1 TB/s = 150 us
+    machine.wait(c, event);                 // called at 100 us, begins at 150 us
+    machine.wait(b, event);                 // called at 200 us by a host that is ahead of its idle stream
+    load(machine, b, 25_MB);
+    load(machine, c, 25_MB);
+  });
+  CHECK(run.of({2})[1].start == exactly(1e-3));
+  CHECK(run.of({1})[0].start == exactly(2.01e-3));
+}
+
+TEST_CASE("simulated machine: a wait that begins within the latency of an event waits for the rest of it") {
+  Platform platform = free_calls();
+  platform.devices[1].event_latency = {4e-6};
+  set_host_calls(platform, {{}, {}, {}, {}, {1e-6}});
+  for (const std::int64_t microseconds : {0, 12, 16}) {
+    const Recording run = run_simulated(platform, [=](Machine& machine, auto&) {
+      const Stream gpu = machine.open_stream(kGpu, "gpu"), cpu = machine.open_stream(kCpu, "cpu");
+      machine.launch(gpu, kernel(10'000));
+      const Event event = machine.record(gpu);
+      // 2 B / 1 TB/s = 2 ps each. Without: the host waits for the event itself, and calls at 11 us.
+      if (microseconds > 0)
+        machine.launch(cpu, kernel(500'000 * microseconds));
+      else
+        machine.synchronize(event);
+      machine.wait(cpu, event);
+      machine.launch(cpu, kernel(500'000));
+    });
+    CHECK(run.of({1}).back().start == exactly(microseconds == 16 ? 16e-6 : 14e-6));
+  }
 }
 
 TEST_CASE("simulated machine: long kernels follow each other and the host waits for them") {
@@ -148,10 +365,10 @@ TEST_CASE("simulated machine: long kernels follow each other and the host waits 
   // the first launch, then 100 kernels of 10 us
   CHECK(run.spans[99].end == exactly(1004e-6));
   CHECK(run.notes[0] == exactly(400.5e-6));
-  CHECK(run.notes[1] == exactly(1004e-6));
+  CHECK(run.notes[1] == exactly(1005e-6));
   CHECK(run.notes[2] == exactly(1004e-6));
   // the next launch begins when the host has come back
-  CHECK(run.spans[100].start == exactly(1008e-6));
+  CHECK(run.spans[100].start == exactly(1009e-6));
 }
 
 TEST_CASE("simulated machine: a copy from pageable memory is slower and blocks the host") {
@@ -179,14 +396,15 @@ TEST_CASE("simulated machine: a copy engine serves the copies of its streams fir
   const std::vector<Span> a = run.of({0}), b = run.of({1});
   CHECK(b[0].start == 0);
   CHECK(b[0].end == exactly(1.01e-3));
+  // the two that follow take no latency
   CHECK(a[1].start == exactly(1.01e-3));
-  CHECK(a[1].end == exactly(2.02e-3));
-  CHECK(b[1].start == exactly(2.02e-3));
-  // the other direction has its own engine. From 2.03 ms on both have 20 GB/s: 20 MB out by 3.03 ms; in are
-  // 20 MB too, and the 5 MB left take 0.2 ms
-  CHECK(a[2].start == exactly(2.02e-3));
-  CHECK(a[2].end == exactly(3.03e-3));
-  CHECK(b[1].end == exactly(3.23e-3));
+  CHECK(a[1].end == exactly(2.01e-3));
+  CHECK(b[1].start == exactly(2.01e-3));
+  // the other direction has its own engine, which was idle: 10 us, in which b's copy has 0.25 MB. Then both have
+  // 20 GB/s: 20 MB out by 3.02 ms; in are 20 MB too, and the 4.75 MB left take 0.19 ms
+  CHECK(a[2].start == exactly(2.01e-3));
+  CHECK(a[2].end == exactly(3.02e-3));
+  CHECK(b[1].end == exactly(3.21e-3));
 }
 
 TEST_CASE("simulated machine: kernels of two streams share the device") {
@@ -224,7 +442,7 @@ TEST_CASE("simulated machine: a copy from or to a disk ends with the slower of d
   CHECK(run.spans[0].end == exactly(10.01e-3));
   // 10 us + 50 MB / 2.5 GB/s (disk) = 20.01 ms
   CHECK(run.spans[1].end - run.spans[1].start == exactly(20.01e-3));
-  // 10 us + 1 TB / 5 GB/s = 200.00001 s
+  // 10 us, as its engine has stood still, + 1 TB / 5 GB/s = 200.00001 s
   CHECK(run.spans[2].end - run.spans[2].start == exactly(200.00001));
 }
 
@@ -242,7 +460,7 @@ TEST_CASE("simulated machine: copies between memories that are no GPU's queue by
 
 TEST_CASE("simulated machine: copies of no bytes and kernels of no time end where they start") {
   Platform platform = free_calls();
-  platform.links[0].latency = {0};
+  for (Direction* pcie : directions(platform.links[0])) pcie->latency = {0};
   const Recording run = run_simulated(platform, [](Machine& machine, auto& notes) {
     const Stream stream = machine.open_stream(kGpu, "stream");
     for (int i = 0; i < 10; ++i) {

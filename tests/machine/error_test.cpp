@@ -121,7 +121,7 @@ TEST_CASE("simulated machine: a copy without a route is an error that names what
 TEST_CASE("simulated machine: a platform without bandwidth is an error, not an endless copy") {
   for (const double bandwidth : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
     Platform platform = test_platform();
-    platform.links[0].forward = {bandwidth};
+    platform.links[0].forward.bandwidth = {bandwidth};
     CHECK(starts_with(error_of(platform, [](Machine&) {}), "logic_error: "));
   }
 }

@@ -18,13 +18,27 @@ Platform exclusive_platform(Random& random) {
   Platform platform = test_platform();
   Link& pcie = platform.links[0];
   pcie.duplex = {50e9};
-  pcie.latency = {random.chance(0.2) ? 0 : between(random, 1e-6, 20e-6)};
-  pcie.half_size = {static_cast<std::int64_t>(random.below(100'000))};
+  const bool prompt = random.chance(0.2);
+  for (Direction* way : directions(pcie)) {
+    way->latency = {prompt ? 0 : between(random, 1e-6, 20e-6)};
+    way->half_size = {static_cast<std::int64_t>(random.below(100'000))};
+    if (random.chance(0.3)) way->inline_size = {static_cast<std::int64_t>(random.below(1'000'000))};
+  }
   const double pace = random.chance(0.5) ? 1 : 20;  // the device or the host is the slower
   set_host_calls(platform, {{between(random, 1e-6, 6e-6) * pace},
                             {between(random, 1e-6, 4e-6) * pace},
                             {between(random, 0.1e-6, 1e-6) * pace},
-                            {between(random, 0.5e-6, 5e-6) * pace}});
+                            {between(random, 0.1e-6, 1e-6) * pace},
+                            {between(random, 0.5e-6, 5e-6) * pace},
+                            {random.chance(0.3) ? 0 : between(random, 0.1e-6, 2e-6) * pace}});
+  for (Device& device : platform.devices) {
+    if (random.chance(0.7)) device.event_time = {between(random, 0.5e-6, 10e-6)};
+    if (random.chance(0.7)) device.event_latency = {between(random, 0.5e-6, 10e-6)};
+    if (random.chance(0.7)) device.copy_slowdown_memory = between(random, 0, 2);
+    if (random.chance(0.3)) device.saturation[3].dispatch = {between(random, 0, 4e-6)};
+    if (random.chance(0.3))
+      device.curves[3] = {{{1, 1, 0}, WeightFormat::bf16, {1e3, 1e4}, {0.5 + random.uniform(), 0.9}}};
+  }
   return platform;
 }
 

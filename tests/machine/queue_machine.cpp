@@ -5,11 +5,14 @@
 #include <limits>
 #include <stdexcept>
 
+#include "models/hardware/kernel_price.hpp"
+
 namespace specmoe::testing {
 
 struct QueueMachine::Moment final : EventState {
   double date = std::numeric_limits<double>::infinity();
-  double synchronize_call = 0;
+  double host_notice = 0, stream_notice = 0;
+  int recorded_by = -1;
   std::vector<Queue*> waiting;
 };
 
@@ -21,32 +24,46 @@ struct QueueMachine::Queue {
 
 struct QueueMachine::Engine {
   struct Copy {
-    double duration;
+    double latency, duration;
+    double event_time;  // of its stream's device
+    MemoryId from, to;
     std::function<void(double start)> ended;
   };
   std::deque<Copy> copies;  // the first is under way
+  double ended = -1;        // the date at which the last did
 };
 
 namespace {
 
-// latency + the longest of the bytes by disk and over the narrowest link, at its rate for pinned or pageable memory
-double copy_time(const Platform& platform, const Route& route, Bytes bytes, HostMemory host) {
-  double time = 0, rate = std::numeric_limits<double>::infinity();
-  Bytes half;
+// The latency of a copy, and the longest of its bytes by disk and over the narrowest link, at its rate for pinned or
+// pageable memory.
+std::pair<double, double> copy_time(const Platform& platform, const Route& route, Bytes bytes,
+                                    HostMemory host) {
+  double latency = 0, rate = std::numeric_limits<double>::infinity();
+  Bytes half, small{INT64_MAX};
   for (const Hop& hop : route.hops) {
     const Link& link = platform.links[static_cast<std::size_t>(hop.link)];
-    const double full = (hop.forward ? link.forward : link.backward).value;
-    const double pageable = (hop.forward ? link.pageable_forward : link.pageable_backward).value;
-    rate = std::min(rate, host == HostMemory::pageable ? std::min(full, pageable) : full);
-    half = std::max(half, link.half_size);
-    time += link.latency.value;
+    const Direction& pinned = hop.forward ? link.forward : link.backward;
+    const Direction& pageable = hop.forward ? link.pageable_forward : link.pageable_backward;
+    const Direction& way = host == HostMemory::pageable ? pageable : pinned;
+    rate = std::min({rate, way.bandwidth.value, pinned.bandwidth.value});
+    half = std::max(half, way.half_size);
+    small = std::min(small, way.inline_size);
+    latency += way.latency.value;
   }
   double slowest = ((bytes + half) / BytesPerSecond{rate}).value;
   if (platform[route.from].kind == Memory::Kind::disk)
     slowest = std::max(slowest, (bytes / platform[route.from].read).value);
   if (platform[route.to].kind == Memory::Kind::disk)
     slowest = std::max(slowest, (bytes / platform[route.to].write).value);
-  return time + slowest;
+  return {bytes <= small ? 0 : latency, slowest};
+}
+
+// What copies beside it add to a kernel, as a factor: by what bounds it, of traffic and arithmetic.
+double slowdown(const Platform& platform, DeviceId device, const Kernel& kernel) {
+  const Roofline line = roofline(platform, device, kernel);
+  const bool by_arithmetic = line.arithmetic > line.traffic && line.arithmetic > line.floor;
+  return 1 + (by_arithmetic ? platform[device].copy_slowdown_compute : platform[device].copy_slowdown_memory);
 }
 
 }  // namespace
@@ -98,9 +115,13 @@ void QueueMachine::pump(Queue& queue) {
 }
 
 void QueueMachine::launch(Stream stream, const Kernel& kernel) {
-  append(stream, calls(stream).launch, [this, stream, kernel] {
+  const Seconds dispatch = platform_[queue(stream).device].saturation[kernel.work.index()].dispatch;
+  append(stream, calls(stream).work + calls(stream).launch + dispatch, [this, stream, kernel] {
+    const DeviceId device = queue(stream).device;
     const double start = clock_;
-    at(start + kernel_time(platform_, queue(stream).device, kernel).value, [this, stream, kernel, start] {
+    double duration = kernel_time(platform_, device, kernel).value;
+    if (crossing_[platform_[device].memory.index] > 0) duration *= slowdown(platform_, device, kernel);
+    at(start + duration, [this, stream, kernel, start] {
       if (observer_) observer_->kernel_ended(stream, kernel, {start}, {clock_});
       pump(queue(stream));
     });
@@ -119,13 +140,13 @@ void QueueMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, 
   Engine& engine = engines_[of_gpu(from) ? std::pair(from.index, -1)
                             : of_gpu(to) ? std::pair(-1, to.index)
                                          : std::pair(from.index, to.index)];
-  const double duration = copy_time(platform_, route, bytes, host);
-  append(stream, calls(stream).copy, [this, stream, label, route, bytes, duration, &engine] {
-    engine.copies.push_back({duration, [this, stream, label, route, bytes](double start) {
-                               if (observer_)
-                                 observer_->copy_ended(stream, label, route, bytes, {start}, {clock_});
-                               pump(queue(stream));
-                             }});
+  const auto time = copy_time(platform_, route, bytes, host);
+  append(stream, calls(stream).work + calls(stream).copy, [this, stream, label, route, bytes, time, &engine] {
+    engine.copies.push_back(
+        {time.first, time.second, platform_[queue(stream).device].event_time.value, route.from, route.to, [this, stream, label, route, bytes](double start) {
+           if (observer_) observer_->copy_ended(stream, label, route, bytes, {start}, {clock_});
+           pump(queue(stream));
+         }});
     if (engine.copies.size() == 1) next_copy(engine);
     return false;
   });
@@ -141,38 +162,69 @@ void QueueMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, 
 
 void QueueMachine::next_copy(Engine& engine) {
   const double start = clock_;
-  at(start + engine.copies.front().duration, [this, &engine, start] {
-    const auto ended = std::move(engine.copies.front().ended);
+  const Engine::Copy& copy = engine.copies.front();
+  const double latency = start - engine.ended > copy.event_time + 1e-10 ? copy.latency : 0;
+  if (latency > 0)
+    at(start + latency, [this, &engine, start] { cross(engine, start); });
+  else
+    cross(engine, start);
+}
+
+void QueueMachine::cross(Engine& engine, double start) {
+  const Engine::Copy& copy = engine.copies.front();
+  const auto count = [this, from = copy.from, to = copy.to, any = copy.duration > 0](int change) {
+    for (const MemoryId memory : {from, to}) crossing_[memory.index] += any ? change : 0;
+  };
+  count(1);
+  at(clock_ + copy.duration, [this, &engine, start, count] {
+    const Engine::Copy done = std::move(engine.copies.front());
+    count(-1);
     engine.copies.pop_front();
+    engine.ended = clock_;
     if (!engine.copies.empty()) next_copy(engine);
-    ended(start);
+    done.ended(start);
   });
 }
 
 Event QueueMachine::record(Stream stream) {
   auto moment = std::make_shared<Moment>();
-  moment->synchronize_call = calls(stream).synchronize.value;
-  append(stream, calls(stream).event, [this, moment] {
+  moment->host_notice = calls(stream).synchronize.value;
+  moment->stream_notice = platform_[queue(stream).device].event_latency.value;
+  moment->recorded_by = stream.index;
+  const double time = platform_[queue(stream).device].event_time.value;
+  const auto reach = [this, moment] {
     moment->date = clock_;
-    for (Queue* waiting : moment->waiting) at(clock_, [this, waiting] { pump(*waiting); });
-    return true;
+    for (Queue* waiting : moment->waiting)
+      at(clock_ + moment->stream_notice, [this, waiting] { pump(*waiting); });
+  };
+  append(stream, calls(stream).work + calls(stream).record, [this, stream, reach, time] {
+    if (time <= 0) {
+      reach();
+      return true;
+    }
+    at(clock_ + time, [this, stream, reach] {
+      reach();
+      pump(queue(stream));
+    });
+    return false;
   });
   return moment;
 }
 
 void QueueMachine::wait(Stream stream, const Event& event) {
-  append(stream, calls(stream).event, [this, stream, moment = std::dynamic_pointer_cast<Moment>(event)] {
-    if (moment->date <= clock_) return true;
-    moment->waiting.push_back(&queue(stream));
+  const auto moment = std::dynamic_pointer_cast<Moment>(event);
+  append(stream, calls(stream).work + calls(stream).wait, [this, stream, moment] {
+    const double notice = moment->recorded_by == stream.index ? 0 : moment->stream_notice;
+    if (moment->date + notice <= clock_) return true;
+    if (moment->date <= clock_)
+      at(moment->date + notice, [this, stream] { pump(queue(stream)); });
+    else
+      moment->waiting.push_back(&queue(stream));
     return false;
   });
 }
 
-void QueueMachine::synchronize(const Event& event) {
-  const auto moment = std::dynamic_pointer_cast<Moment>(event);
-  host_ += moment->synchronize_call;
-  await(moment);
-}
+void QueueMachine::synchronize(const Event& event) { await(std::dynamic_pointer_cast<Moment>(event)); }
 
 Seconds QueueMachine::time_of(const Event& event) const {
   const double date = dynamic_cast<const Moment&>(*event).date;
@@ -192,7 +244,7 @@ void QueueMachine::await(const std::shared_ptr<Moment>& moment) {
     if (due_.empty()) throw std::logic_error("deadlock: the event is never reached");
     run_next();
   }
-  host_ = std::max(host_, moment->date);
+  host_ = std::max(host_, moment->date) + moment->host_notice;
 }
 
 Seconds QueueMachine::drain() {

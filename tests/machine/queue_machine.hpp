@@ -53,6 +53,7 @@ class QueueMachine final : public Machine {
   void append(Stream stream, Seconds call, Work work);
   void pump(Queue& queue);
   void next_copy(Engine& engine);
+  void cross(Engine& engine, double start);
   void run_next();
   void await(const std::shared_ptr<Moment>& moment);
 
@@ -63,6 +64,7 @@ class QueueMachine final : public Machine {
   std::priority_queue<Due> due_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::map<std::pair<int, int>, Engine> engines_;
+  std::map<int, int> crossing_;  // copies that cross links out of or into a memory, by its index
 };
 
 }  // namespace specmoe::testing

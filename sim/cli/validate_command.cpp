@@ -1,0 +1,141 @@
+// specmoe validate: the simulator beside everything that was measured, here or by others.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include "sim/base/build_info.hpp"
+#include "sim/base/input_error.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/terminal.hpp"
+#include "validation/compare/page.hpp"
+#include "validation/compare/published.hpp"
+#include "validation/compare/quoted.hpp"
+#include "validation/compare/validate.hpp"
+
+namespace specmoe {
+
+namespace {
+
+struct ValidateOptions {
+  std::string page, out;
+  std::string published = published_folder().lexically_normal();
+  std::string measurements = home() / "validation/measurements";
+  std::string bounds = home() / "validation/bounds.yaml";
+  std::vector<std::string> machines;
+};
+
+// measurements/<machine>.h5, and beside it <machine>_runs.h5 if it ran the engine; sorted.
+std::vector<std::filesystem::path> measurement_files(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  if (!std::filesystem::is_directory(folder)) return files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::filesystem::path& file = entry.path();
+    if (file.extension() == ".h5" && !file.stem().string().ends_with("_runs")) files.push_back(file);
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string platform_of(const Measurement& measurement, const std::filesystem::path& file) {
+  const auto platform = measurement.about.find("platform");
+  if (platform == measurement.about.end())
+    throw InputError(file.string(), 0, "/about: no platform", "the name of the machine's platform file");
+  return platform->second;
+}
+
+void append(std::vector<Comparison>& all, const std::vector<Comparison>& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
+void write_page(const std::string& file, const std::string& page) {
+  std::ofstream out(file, std::ios::binary);
+  out << page;
+  if (!out.flush()) throw InputError(file, 0, "cannot be written", "a file in a folder that can");
+}
+
+// Those that do not hold, but for bounds without a point whose data were not asked for or are not here.
+std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, const ValidateOptions& options) {
+  std::vector<Breach> all = check(summaries, read_bounds(options.bounds));
+  const bool tables = std::filesystem::is_directory(options.published);
+  std::erase_if(all, [&](const Breach& breach) {
+    return !breach.summary && (!options.machines.empty() || (breach.bound.kind == "published" && !tables));
+  });
+  return all;
+}
+
+void validate(const ValidateOptions& options) {
+  std::vector<std::string> unknown = options.machines;
+  const auto wanted = [&](const std::string& machine) {
+    std::erase(unknown, machine);
+    return options.machines.empty() ||
+           std::find(options.machines.begin(), options.machines.end(), machine) != options.machines.end();
+  };
+  std::vector<Comparison> all;
+  std::vector<std::string> measured, notes;
+  for (const std::filesystem::path& file : measurement_files(options.measurements)) {
+    const std::string machine = file.stem();
+    const Measurement measurement = Measurement::read(file);
+    measured.push_back(platform_of(measurement, file));
+    if (!wanted(machine)) continue;
+    say(fmt::format("{}: comparing with {}\n", file.string(), measured.back()));
+    const std::filesystem::path runs_file = file.parent_path() / (machine + "_runs.h5");
+    std::optional<RunTable> runs;
+    if (std::filesystem::exists(runs_file)) runs = RunTable::read(runs_file);
+    append(all,
+           compare_measured(Platform::load(measured.back()), machine, measurement, runs ? &*runs : nullptr));
+  }
+  if (!std::filesystem::is_directory(options.published))
+    notes.push_back(fmt::format("published kernel times: not here (looked in {})", options.published));
+  for (const std::string& platform : platform_names()) {
+    if (std::find(measured.begin(), measured.end(), platform) != measured.end() || !wanted(platform))
+      continue;
+    const std::size_t before = all.size();
+    append(all, compare_published(platform, options.published));
+    append(all, compare_quoted(platform, home() / "validation/published/figures.yaml"));
+    notes.push_back(fmt::format("{}: not measured here; {}", platform,
+                                all.size() == before
+                                    ? "nothing published to compare with either"
+                                    : fmt::format("{} published points", all.size() - before)));
+  }
+  if (!unknown.empty())
+    throw InputError(
+        "--machine", 0, fmt::format("\"{}\"", unknown.front()),
+        "a file of " + options.measurements + " without .h5, or a platform that was not measured");
+
+  const std::vector<ErrorSummary> summaries = summarize(all);
+  const std::vector<Bound> bounds = read_bounds(options.bounds);
+  fmt::print("{}", summary_table(summaries, bounds));
+  for (const std::string& note : notes) fmt::print("{}\n", note);
+  if (!options.out.empty()) write_comparisons(all, options.out);
+  if (!options.page.empty())
+    write_page(options.page,
+               validation_page(all, summaries, bounds, "SpecMoE: simulated against measured", notes));
+  const std::vector<Breach> breaches = breaches_of(summaries, options);
+  for (const Breach& breach : breaches) say(breach.text() + "\n");
+  if (!breaches.empty())
+    throw CheckFailed(fmt::format("{} of {} bounds do not hold", breaches.size(), bounds.size()));
+}
+
+}  // namespace
+
+void add_validate_command(CLI::App& app) {
+  auto options = std::make_shared<ValidateOptions>();
+  CLI::App* command = app.add_subcommand(
+      "validate", "How far the simulator is from what was measured; exit status 1 if further than it may be");
+  command->add_option("--page", options->page, "Also write a page with pictures");
+  command->add_option("--out", options->out, "Also write every point (HDF5)");
+  command->add_option("--machine", options->machines,
+                      "Only these: a measured machine, or a platform that was not measured");
+  command->add_option("--published", options->published, "Folder of the published kernel times")
+      ->capture_default_str();
+  command->add_option("--measurements", options->measurements, "Folder of what was measured here")
+      ->capture_default_str();
+  command->add_option("--bounds", options->bounds, "How far it may be off")->capture_default_str();
+  command->callback([options] { validate(*options); });
+}
+
+}  // namespace specmoe

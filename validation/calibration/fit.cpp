@@ -1,0 +1,342 @@
+#include "validation/calibration/fit.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "sim/base/input_error.hpp"
+#include "validation/calibration/fit_kernels.hpp"
+#include "validation/calibration/shapes.hpp"
+
+namespace specmoe {
+
+namespace {
+
+// Dense products a clock and multiprocessor by compute capability, bf16 (fp16 on 7.5) and fp8: the architectures' white
+// papers and CUDA's programming guide, "arithmetic instructions".
+struct TensorRate {
+  const char* capability;
+  double bf16, fp8;
+};
+constexpr TensorRate kTensorRates[] = {{"7.5", 1024, 0},      {"8.0", 2048, 0},    {"8.6", 1024, 0},
+                                       {"8.7", 2048, 0},      {"8.9", 1024, 2048}, {"9.0", 4096, 8192},
+                                       {"10.0", 8192, 16384}, {"12.0", 1024, 2048}};
+
+double number(const Measurement& m, const std::string& key) {
+  const auto found = m.about.find(key);
+  if (found == m.about.end())
+    throw InputError("", 0, "measurement without \"" + key + "\"", "a whole measurement");
+  return std::stod(found->second);
+}
+
+// Medians of an experiment's points whose first parameters are `head`, by the last parameter.
+std::map<std::int64_t, double> medians(const Measurement& m, const std::string& name,
+                                       const std::vector<std::int64_t>& head) {
+  std::map<std::int64_t, double> all;
+  for (const MeasuredPoint& point : m[name].points)
+    if (std::equal(head.begin(), head.end(), point.parameters.begin()))
+      all[point.parameters.back()] = point.median();
+  return all;
+}
+
+double single(const Measurement& m, const std::string& name) { return m[name].points.at(0).median(); }
+
+struct Text {
+  std::string yaml;
+  std::string file;
+
+  void line(int depth, const std::string& text) {
+    yaml += std::string(static_cast<std::size_t>(2 * depth), ' ') + text + "\n";
+  }
+  void value(int depth, const std::string& key, const std::string& value, const std::string& source,
+             bool unverified = false) {
+    line(depth, fmt::format("{}: {{value: {}, source: \"{}\"{}}}", key, value, source,
+                            unverified ? ", unverified: true" : ""));
+  }
+  std::string from(const std::string& experiment) const { return file + " " + experiment; }
+};
+
+std::string us(double seconds) { return fmt::format("{:.4g} us", seconds * 1e6); }
+std::string gb(double rate) { return fmt::format("{:.5g} GB/s", rate * 1e-9); }
+
+constexpr std::int64_t kExpert = 8 << 20, kMiddle = 4 << 20;
+
+// Bandwidth of the largest copies; what a train of smaller ones takes beyond it is the half size, and what one alone takes
+// beyond that the latency.
+Direction fit_direction(const std::map<std::int64_t, double>& one,
+                        const std::map<std::int64_t, double>& train, double event_time) {
+  std::vector<double> rates, halves, latencies;
+  for (const auto& [bytes, time] : train)
+    if (bytes >= kExpert) rates.push_back(static_cast<double>(bytes) / (time - event_time));
+  const double rate = median_of(rates);
+  for (const auto& [bytes, time] : train)
+    if (bytes >= 4096 && bytes <= kMiddle)
+      halves.push_back((time - event_time) * rate - static_cast<double>(bytes));
+  const double half = std::max(0.0, median_of(halves));
+  // Copies that one alone takes no longer than one of a train travel inline.
+  std::int64_t inline_size = 0;
+  for (const auto& [bytes, time] : one)
+    if (bytes < 16384 && time < train.at(bytes)) inline_size = bytes;
+  for (const auto& [bytes, time] : one)
+    if (bytes >= 4096 && bytes <= kMiddle)
+      latencies.push_back(time - (static_cast<double>(bytes) + half) / rate);
+  return {{rate}, {std::max(0.0, median_of(latencies))}, {static_cast<std::int64_t>(half)}, {inline_size}};
+}
+
+// A pageable copy ends before its call returns, so every one finds its engine idle: what is not bandwidth is latency.
+Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls) {
+  std::vector<double> rates, latencies;
+  for (const auto& [bytes, time] : train)
+    if (bytes >= kMiddle) rates.push_back(static_cast<double>(bytes) / time);
+  const double rate = median_of(rates);
+  for (const auto& [bytes, time] : train)
+    if (bytes >= 4096 && bytes <= kMiddle)
+      latencies.push_back(time - calls - static_cast<double>(bytes) / rate);
+  return {{rate}, {std::max(0.0, median_of(latencies))}, {0}};
+}
+
+struct HostCosts {
+  HostCalls calls;
+  std::array<Seconds, 5> dispatch;
+};
+
+// The median over the class's shapes; the cheapest class is a bare launch, what others take more is their dispatch.
+HostCosts fit_host(const Measurement& m) {
+  HostCosts costs{};
+  std::array<double, 5> launch{};
+  for (std::size_t i = 0; i < launch.size(); ++i) {
+    std::vector<double> all;
+    for (const MeasuredPoint& point : m[std::string("launch/") + kKernelClasses[i]].points)
+      all.push_back(point.median());
+    launch[i] = median_of(all);
+  }
+  costs.calls.launch = {*std::min_element(launch.begin(), launch.end())};
+  for (std::size_t i = 0; i < launch.size(); ++i) costs.dispatch[i] = {launch[i] - costs.calls.launch.value};
+  std::vector<double> copies, work;
+  for (const MeasuredPoint& point : m["copy/call"].points) copies.push_back(point.median());
+  for (const MeasuredPoint& point : m["engine/call"].points) work.push_back(point.median());
+  costs.calls.copy = {median_of(copies)};
+  costs.calls.work = {median_of(work)};
+  costs.calls.record = {single(m, "call/record")};
+  costs.calls.wait = {single(m, "call/wait")};
+  return costs;
+}
+
+double slowdown(const Measurement& m, bool memory_bound) {
+  std::map<std::int64_t, std::map<std::int64_t, double>> by_kernel;
+  for (const MeasuredPoint& point : m["overlap/kernel"].points)
+    by_kernel[point.parameters.at(0)][point.parameters.at(1)] = point.median();
+  std::vector<double> all;
+  // The last two probes are products of many rows.
+  for (const auto& [kernel, times] : by_kernel)
+    if ((kernel < 7) == memory_bound) all.push_back(std::max(0.0, times.at(1) / times.at(0) - 1));
+  return median_of(all);
+}
+
+std::string spread(const Spread& s) { return fmt::format("+-{:.1f} %", 100 * s.deviation / s.value); }
+
+void write_curves(Text& out, const std::vector<Curve>& curves, std::size_t kernel_class,
+                  const std::string& source) {
+  if (curves.empty()) return;
+  out.line(4, "measured:");
+  out.line(5, fmt::format("source: \"{}\"", source));
+  out.line(5, "shapes:");
+  const auto list = [](const std::vector<double>& numbers, const char* format) {
+    std::string all;
+    for (const double x : numbers) all += (all.empty() ? "" : ", ") + fmt::format(fmt::runtime(format), x);
+    return all;
+  };
+  for (const Curve& curve : curves) {
+    const std::vector<double> shape(curve.shape.begin(),
+                                    curve.shape.begin() + kShapeDimensions[kernel_class]);
+    out.line(6,
+             fmt::format(
+                 "- {{shape: [{}], {}along: [{}], ratio: [{}]}}", list(shape, "{:g}"),
+                 curve.format == WeightFormat::bf16 ? "" : fmt::format("format: {}, ", name_of(curve.format)),
+                 list(curve.along, "{:.6g}"), list(curve.ratio, "{:.3f}")));
+  }
+}
+
+}  // namespace
+
+Fit fit_platform(const Measurement& m, const FitOptions& options) {
+  Text out{"", options.file};
+  const HostCosts host = fit_host(m);
+  const double event_time = single(m, "call/small_kernel_and_event") - single(m, "call/small_kernel");
+
+  out.line(0, "name: " + options.name);
+  out.line(0, "description: " + options.description);
+  out.line(0,
+           fmt::format("# Fitted by specmoe-calibrate fit to {}: {}, driver {}, CUDA {}, {}, {}, commit {}.",
+                       options.file, m.about.at("gpu"), m.about.at("driver"), m.about.at("cuda"),
+                       m.about.at("clocks"), m.about.at("date"), m.about.at("commit")));
+  out.line(0, "\nmemories:");
+  double host_rate = 0;
+  for (const MeasuredPoint& point : m["host/memory"].points)
+    host_rate = std::max(host_rate, 2 * 0x1p26 / point.median());
+  out.line(1, "dram:");
+  out.line(2, "kind: host");
+  out.value(2, "capacity", fmt::format("{:.0f} B", number(m, "host_memory_bytes")),
+            "as the operating system tells");
+  out.value(2, "reserved", "4 GB", "assumed: operating system", true);
+  out.value(2, "read", gb(host_rate),
+            out.from("host/memory: copies, read and written bytes, best number of threads"));
+  out.value(2, "write", gb(host_rate), "as read");
+  out.line(1, "vram:");
+  out.line(2, "kind: device");
+  out.value(2, "capacity", fmt::format("{:.0f} B", number(m, "memory_bytes")), "as the driver tells");
+  out.value(2, "reserved",
+            fmt::format("{:.0f} B", number(m, "memory_bytes") - number(m, "memory_free_bytes")),
+            "not free after the context was made");
+  out.value(2, "read", gb(number(m, "memory_peak")), "peak: memory clock and bus width as the driver tells");
+  out.value(2, "write", gb(number(m, "memory_peak")), "as read");
+
+  const bool has_disk = m.has("host/disk");
+  double disk_rate = 0;
+  if (has_disk)
+    for (const MeasuredPoint& point : m["host/disk"].points)
+      disk_rate = std::max(disk_rate, static_cast<double>(point.parameters.at(0)) / point.median());
+  if (has_disk) {
+    out.line(1, "nvme:");
+    out.line(2, "kind: disk");
+    out.value(2, "capacity", "2 TB", "assumed", true);
+    out.value(2, "reserved", "0 B", "none");
+    out.value(2, "read", gb(disk_rate), out.from("host/disk, the faster block size"));
+    out.value(2, "write", gb(disk_rate), "as read", true);
+  }
+
+  const auto direction = [&](std::int64_t way) {
+    return fit_direction(medians(m, "copy/one", {way}), medians(m, "copy/train", {way}), event_time);
+  };
+  const double copy_calls = (host.calls.copy + host.calls.record).value;
+  const auto pageable = [&](std::int64_t way) {
+    return fit_pageable(medians(m, "copy/pageable_train", {way}), copy_calls);
+  };
+  double duplex = 0;
+  const Direction forward = direction(0), backward = direction(1);
+  for (const std::int64_t way : {0, 1})
+    duplex += static_cast<double>(1 << 28) / medians(m, "copy/both_ways", {way}).at(1 << 28);
+  duplex = std::clamp(duplex, std::max(forward.bandwidth, backward.bandwidth).value,
+                      forward.bandwidth.value + backward.bandwidth.value);
+  out.line(0, "\nlinks:");
+  out.line(1, "pcie:");
+  out.line(2, "between: [dram, vram]");
+  out.value(2, "duplex", gb(std::floor(duplex * 1e-6) * 1e6), out.from("copy/both_ways, 256 MiB"));
+  const auto write_direction = [&](const char* key, const Direction& d, const std::string& source) {
+    out.line(2, std::string(key) + ":");
+    out.value(3, "bandwidth", gb(d.bandwidth.value), source + ", the largest");
+    out.value(3, "latency", us(d.latency.value), source + ", alone, beyond a train's");
+    out.value(3, "half_size", fmt::format("{} B", d.half_size.count),
+              source + ", 4 KiB to 4 MiB, less the event");
+    if (d.inline_size > Bytes{0})
+      out.value(3, "inline_size", fmt::format("{} B", d.inline_size.count),
+                source + ": alone no longer than in a train");
+  };
+  write_direction("forward", forward, out.from("copy/one and copy/train, in"));
+  write_direction("backward", backward, out.from("copy/one and copy/train, out"));
+  write_direction("pageable_forward", pageable(0), out.from("copy/pageable_train, in"));
+  write_direction("pageable_backward", pageable(1), out.from("copy/pageable_train, out"));
+
+  if (has_disk) {
+    // The disk is the slower: its link only joins it to the memory.
+    out.line(1, "m2:");
+    out.line(2, "between: [nvme, dram]");
+    out.value(2, "duplex", gb(4 * disk_rate), "twice the disk's rate each way: the disk is slower", true);
+    for (const char* way : {"forward", "backward", "pageable_forward", "pageable_backward"}) {
+      out.line(2, std::string(way) + ":");
+      out.value(3, "bandwidth", gb(2 * disk_rate), "twice the disk's rate: the disk is slower", true);
+      out.value(3, "latency", "80 us", "assumed: latency of an NVMe read", true);
+      out.value(3, "half_size", "0 B", "assumed", true);
+    }
+  }
+
+  const auto rate = std::find_if(std::begin(kTensorRates), std::end(kTensorRates), [&](const TensorRate& r) {
+    return m.about.at("compute_capability") == r.capability;
+  });
+  if (rate == std::end(kTensorRates))
+    throw InputError(options.file, 0,
+                     "no peak rate known for compute capability " + m.about.at("compute_capability"),
+                     "a line for it in fit.cpp's kTensorRates");
+  const double clocks = number(m, "multiprocessors") * number(m, "clock_khz") * 1e3;
+  const auto peak = [&](const char* key, double each) {
+    out.value(3, key, fmt::format("{:.4g} TFLOP/s", each * clocks * 1e-12),
+              fmt::format("peak: {:.0f} a clock and multiprocessor x {} x {:.0f} MHz", each,
+                          m.about.at("multiprocessors"), number(m, "clock_khz") * 1e-3));
+  };
+  out.line(0, "\ndevices:");
+  out.line(1, "gpu:");
+  out.line(2, "kind: gpu");
+  out.line(2, "memory: vram");
+  out.line(2, "peak:");
+  peak("bf16", rate->bf16);
+  if (rate->fp8 > 0) peak("fp8", rate->fp8);
+  out.value(2, "l2", fmt::format("{:.0f} B", number(m, "l2_bytes")), "as the driver tells");
+  out.value(2, "event_time", us(event_time), out.from("call/small_kernel_and_event less call/small_kernel"));
+  out.value(2, "event_latency",
+            us(std::max(0.0, single(m, "call/event_hop") - single(m, "call/small_kernel_and_event"))),
+            out.from("call/event_hop less call/small_kernel_and_event"));
+  out.line(2, "copy_slowdown:");
+  out.value(3, "memory_bound", fmt::format("{:.3f}", slowdown(m, true)),
+            out.from("overlap/kernel, copies in: median of seven kernels"));
+  out.value(3, "compute_bound", fmt::format("{:.3f}", slowdown(m, false)),
+            out.from("overlap/kernel, copies in: median of two products"));
+  // The round trip of routing: launch, kernel, answer, event, notice. What the first four do not explain is the last.
+  const double answer = (backward.latency + Bytes{64 + backward.half_size.count} / backward.bandwidth).value;
+  const double notice = std::max(0.0, single(m, "call/routing_round_trip") - host.calls.launch.value -
+                                          single(m, "call/small_kernel") - answer - event_time);
+  out.line(2, "host_calls:");
+  out.value(3, "launch", us(host.calls.launch.value),
+            out.from("launch/*: the cheapest class, median over shapes"));
+  out.value(3, "copy", us(host.calls.copy.value), out.from("copy/call, median over sizes"));
+  out.value(3, "record", us(host.calls.record.value), out.from("call/record"));
+  out.value(3, "wait", us(host.calls.wait.value), out.from("call/wait"));
+  out.value(3, "synchronize", us(notice),
+            out.from("call/routing_round_trip less launch, kernel, copy out and event"));
+  out.value(3, "work", us(host.calls.work.value),
+            out.from("engine/call: the engine on a machine that does nothing"));
+  out.line(2, "kernels:");
+
+  // So far a platform with any kernels; then class by class.
+  std::string neutral = out.yaml;
+  for (const char* name : kKernelClasses)
+    neutral += fmt::format(
+        "      {}: {{floor: {{value: 2 us, source: s}}, memory_efficiency: {{value: 0.8, source: s}}, "
+        "half_bytes: "
+        "{{value: 1 MB, source: s}}, compute_efficiency: {{value: 0.6, source: s}}, tile_rows: {{value: 1, "
+        "source: s}}}}\n",
+        name);
+  const std::string cpu = fmt::format(
+      "  cpu:\n    kind: cpu\n    memory: dram\n    peak:\n      bf16: {{value: {:.3g} TFLOP/s, source: "
+      "\"assumed: "
+      "{} cores x 3 GHz x 32 operations a clock\", unverified: true}}\n",
+      number(m, "cores") * 3e9 * 32 * 1e-12, m.about.at("cores"));
+  Platform platform = Platform::read(Yaml::parse(neutral + cpu, options.file));
+  const DeviceId gpu = platform.first(Device::Kind::gpu);
+  for (std::size_t i = 0; i < std::size(kKernelClasses); ++i) {
+    const std::string experiment = std::string("kernels/") + kKernelClasses[i];
+    std::vector<TimedKernel> kernels;
+    for (const MeasuredPoint& point : m[experiment].points)
+      if (!options.use || options.use(i, point.parameters))
+        kernels.push_back({kernel_of(i, point.parameters), {point.median()}});
+    const FittedClass fitted = fit_kernels(platform, gpu, i, kernels);
+    const std::string source = out.from(fmt::format("{}, {} points", experiment, kernels.size()));
+    out.line(3, std::string(kKernelClasses[i]) + ":");
+    out.value(4, "floor", us(fitted.floor.value), source + ", " + spread(fitted.floor));
+    out.value(4, "memory_efficiency", fmt::format("{:.4f}", fitted.memory_efficiency.value),
+              source + ", " + spread(fitted.memory_efficiency));
+    out.value(4, "half_bytes", fmt::format("{} B", fitted.saturation.half_bytes.count),
+              source + ", " + spread(fitted.half_bytes));
+    out.value(4, "compute_efficiency", fmt::format("{:.4f}", fitted.compute_efficiency.value),
+              source + ", " + spread(fitted.compute_efficiency));
+    out.value(4, "tile_rows", std::to_string(fitted.saturation.tile_rows), source);
+    out.value(4, "dispatch", us(host.dispatch[i].value),
+              out.from(std::string("launch/") + kKernelClasses[i] + " less host_calls.launch"));
+    write_curves(out, fitted.curves, i, source + ": median over the roofline's time");
+  }
+  out.yaml += cpu;
+  return {Platform::read(Yaml::parse(out.yaml, options.name + ".yaml")), out.yaml};
+}
+
+}  // namespace specmoe

@@ -1,0 +1,59 @@
+// What a measuring run brings back: raw samples by experiment, in HDF5. Readers compute medians.
+//
+// measurements/<machine>.h5 ("specmoe-measurements" version 1):
+//   /                 attributes: format, version, specmoe
+//   /about/{keys,values}   text: gpu, driver, cuda, clocks, date, commit, host, ...
+//   /<experiment>     attributes: description, names (of the parameters, by commas)
+//     /parameters     int64 [point, parameter]
+//     /samples        float32 [point, sample], s (or what the description says); NaN where a point has fewer samples
+//     /discarded      int32 [point]: samples thrown away because the clocks were throttled meanwhile
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace specmoe {
+
+/// One shape or size that was measured.
+struct MeasuredPoint {
+  std::vector<std::int64_t> parameters;
+  std::vector<double> samples;
+  std::int64_t discarded = 0;
+
+  double median() const;
+  /// Half of the range that holds the middle half of the samples, over the median.
+  double spread() const;
+};
+
+struct Experiment {
+  std::string description;
+  std::vector<std::string> names;
+  std::vector<MeasuredPoint> points;
+
+  /// Column of a parameter. @throws std::out_of_range
+  std::size_t column(const std::string& name) const;
+};
+
+struct Measurement {
+  std::map<std::string, std::string> about;
+  /// By name; a name may have parts: "copy/one".
+  std::map<std::string, Experiment> experiments;
+
+  /// @throws InputError if there is no such experiment.
+  const Experiment& operator[](const std::string& name) const;
+  bool has(const std::string& name) const { return experiments.count(name) > 0; }
+
+  /// @throws InputError if the file is no measurement.
+  static Measurement read(const std::filesystem::path& file);
+  /// @throws InputError if it cannot be written.
+  void write(const std::filesystem::path& file) const;
+
+ private:
+  std::string file_;
+};
+
+double median_of(std::vector<double> values);
+
+}  // namespace specmoe
