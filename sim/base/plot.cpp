@@ -139,6 +139,27 @@ std::string residuals(const std::vector<PlotPoint>& points, const PlotOptions& o
   return svg + marks(points, options, x, place) + "</svg>\n";
 }
 
+std::string picture(const std::vector<PlotPoint>& points, const PlotOptions& options) {
+  constexpr int kTop = 44;
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
+      "font-family=\"sans-serif\" font-size=\"13\" color=\"#1b1b1b\" fill=\"#1b1b1b\">\n<rect width=\"{0}\" "
+      "height=\"{1}\" fill=\"#ffffff\"/>\n",
+      2 * kWidth, kHeight + kTop);
+  double x = 20;
+  for (std::size_t i = 0; i < options.groups.size(); ++i) {
+    svg += fmt::format("<circle cx=\"{:.0f}\" cy=\"24\" r=\"5\" fill=\"{}\"/>\n", x,
+                       kColours[i % kColours.size()]);
+    svg += text(x + 10, 28, "start", options.groups[i]);
+    x += 40 + 7.2 * static_cast<double>(options.groups[i].size());
+  }
+  const auto placed = [&](int left, const std::string& plot) {
+    return fmt::format("<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {}", left, kTop, kWidth, kHeight,
+                       plot.substr(std::string("<svg ").size()));
+  };
+  return svg + placed(0, scatter(points, options)) + placed(kWidth, residuals(points, options)) + "</svg>\n";
+}
+
 std::string plot_legend(const PlotOptions& options) {
   std::string html = "<p class=\"legend\">";
   for (std::size_t i = 0; i < options.groups.size(); ++i)

@@ -30,6 +30,9 @@ std::string scatter(const std::vector<PlotPoint>& points, const PlotOptions& opt
 /// y / x - 1 in % over x (logarithmic), with the band. Errors beyond 100 % stand at the edge.
 std::string residuals(const std::vector<PlotPoint>& points, const PlotOptions& options);
 
+/// The two side by side with their groups and a title, as an SVG file of its own, on white.
+std::string picture(const std::vector<PlotPoint>& points, const PlotOptions& options);
+
 /// The groups with their colours, as HTML.
 std::string plot_legend(const PlotOptions& options);
 

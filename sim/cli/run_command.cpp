@@ -18,6 +18,7 @@ namespace specmoe {
 namespace {
 struct Options {
   std::string scenario;
+  std::string platform;
   std::string out;
   std::string timeline;
   std::string picture;
@@ -47,7 +48,7 @@ void check_outputs(const Options& options, const Scenario& scenario, const std::
 
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  const Scenario scenario = Scenario::load(options.scenario);
+  const Scenario scenario = Scenario::load(options.scenario, options.platform);
   RunOptions how;
   how.out = options.out.empty() ? std::filesystem::path("results") / scenario.name
                                 : std::filesystem::path(options.out);
@@ -92,6 +93,7 @@ void add_run_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "Simulate a scenario file");
   command->add_option("scenario", options->scenario, "A scenario, e.g. scenarios/quickstart.yaml")
       ->required();
+  command->add_option("--platform", options->platform, "A platform's name or file instead of the scenario's");
   command->add_option("--out", options->out, "Folder for results.h5; default results/<name of the scenario>");
   command->add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"table", "json", "csv"}))

@@ -21,7 +21,7 @@ namespace specmoe {
 namespace {
 
 struct ValidateOptions {
-  std::string page, out;
+  std::string page, picture, out;
   std::string published = published_folder().lexically_normal();
   std::string measurements = home() / "validation/measurements";
   std::string bounds = home() / "validation/bounds.yaml";
@@ -57,6 +57,12 @@ void write_page(const std::string& file, const std::string& page) {
   if (!out.flush()) throw InputError(file, 0, "cannot be written", "a file in a folder that can");
 }
 
+// What was decided is the same on any platform, and the machine's own repeats are not simulated.
+std::vector<Comparison> without_counts(std::vector<Comparison> all) {
+  std::erase_if(all, [](const Comparison& c) { return c.kind == "counts" || c.kind == "repeated"; });
+  return all;
+}
+
 // Those that do not hold, but for bounds without a point whose data were not asked for or are not here.
 std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, const ValidateOptions& options) {
   std::vector<Breach> all = check(summaries, read_bounds(options.bounds));
@@ -75,18 +81,27 @@ void validate(const ValidateOptions& options) {
            std::find(options.machines.begin(), options.machines.end(), machine) != options.machines.end();
   };
   std::vector<Comparison> all;
-  std::vector<std::string> measured, notes;
+  std::vector<std::string> measured, notes, real;
+  std::optional<std::pair<std::string, Platform>> before;  // the machine measured before this one
   for (const std::filesystem::path& file : measurement_files(options.measurements)) {
     const std::string machine = file.stem();
     const Measurement measurement = Measurement::read(file);
     measured.push_back(platform_of(measurement, file));
+    real.push_back(machine);
     if (!wanted(machine)) continue;
     say(fmt::format("{}: comparing with {}\n", file.string(), measured.back()));
     const std::filesystem::path runs_file = file.parent_path() / (machine + "_runs.h5");
     std::optional<RunTable> runs;
     if (std::filesystem::exists(runs_file)) runs = RunTable::read(runs_file);
-    append(all,
-           compare_measured(Platform::load(measured.back()), machine, measurement, runs ? &*runs : nullptr));
+    const RunTable* table = runs ? &*runs : nullptr;
+    const Platform platform = Platform::load(measured.back());
+    append(all, compare_measured(platform, machine, measurement, table));
+    append(all, compare_unseen_models(machine + ", unseen models", measurement, table));
+    if (before)
+      append(all, without_counts(compare_measured(with_datasheet_of(before->second, platform),
+                                                  fmt::format("{} from {}", machine, before->first),
+                                                  measurement, table)));
+    before = {machine, platform};
   }
   if (!std::filesystem::is_directory(options.published))
     notes.push_back(fmt::format("published kernel times: not here (looked in {})", options.published));
@@ -111,6 +126,7 @@ void validate(const ValidateOptions& options) {
   fmt::print("{}", summary_table(summaries, bounds));
   for (const std::string& note : notes) fmt::print("{}\n", note);
   if (!options.out.empty()) write_comparisons(all, options.out);
+  if (!options.picture.empty()) write_page(options.picture, validation_picture(all, real));
   if (!options.page.empty())
     write_page(options.page,
                validation_page(all, summaries, bounds, "SpecMoE: simulated against measured", notes));
@@ -127,6 +143,7 @@ void add_validate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "validate", "How far the simulator is from what was measured; exit status 1 if further than it may be");
   command->add_option("--page", options->page, "Also write a page with pictures");
+  command->add_option("--picture", options->picture, "Also draw the steps of whole runs, as SVG");
   command->add_option("--out", options->out, "Also write every point (HDF5)");
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");

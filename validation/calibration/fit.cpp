@@ -85,16 +85,23 @@ Direction fit_direction(const std::map<std::int64_t, double>& one,
   return {{rate}, {std::max(0.0, median_of(latencies))}, {static_cast<std::int64_t>(half)}, {inline_size}};
 }
 
-// A pageable copy ends before its call returns, so every one finds its engine idle: what is not bandwidth is latency.
+// A pageable copy ends before its call returns, so every one finds its engine idle: what the smallest take is latency,
+// what those of the middle take more is the half size.
 Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls) {
-  std::vector<double> rates, latencies;
+  constexpr std::int64_t kSmall = 16 << 10;
+  std::vector<double> rates, latencies, halves;
   for (const auto& [bytes, time] : train)
-    if (bytes >= kMiddle) rates.push_back(static_cast<double>(bytes) / time);
+    if (bytes >= kExpert) rates.push_back(static_cast<double>(bytes) / time);
   const double rate = median_of(rates);
   for (const auto& [bytes, time] : train)
-    if (bytes >= 4096 && bytes <= kMiddle)
-      latencies.push_back(time - calls - static_cast<double>(bytes) / rate);
-  return {{rate}, {std::max(0.0, median_of(latencies))}, {0}};
+    if (bytes <= kSmall) latencies.push_back(time - calls - static_cast<double>(bytes) / rate);
+  const double latency = std::max(0.0, median_of(latencies));
+  for (const auto& [bytes, time] : train)
+    if (bytes > kSmall && bytes <= kMiddle)
+      halves.push_back((time - calls - latency) * rate - static_cast<double>(bytes));
+  // A half size would be the smallest copies' too.
+  const double half = std::max(0.0, std::min(median_of(halves), latency * rate));
+  return {{rate}, {latency - half / rate}, {static_cast<std::int64_t>(half)}};
 }
 
 struct HostCosts {
@@ -102,7 +109,9 @@ struct HostCosts {
   std::array<Seconds, 5> dispatch;
 };
 
-// The median over the class's shapes; the cheapest class is a bare launch, what others take more is their dispatch.
+// What a launch of each class costs by itself, the median over its shapes, times what launches cost more (or less) as an
+// engine mixes them: a class alone in a loop keeps its code in the caches, and a host's clocks drift between experiments.
+// The cheapest class is a bare launch, what others take more is their dispatch.
 HostCosts fit_host(const Measurement& m) {
   HostCosts costs{};
   std::array<double, 5> launch{};
@@ -112,6 +121,15 @@ HostCosts fit_host(const Measurement& m) {
       all.push_back(point.median());
     launch[i] = median_of(all);
   }
+  std::vector<double> ratios;
+  for (const MeasuredPoint& point : m["call/mixed"].points) {
+    if (point.parameters.at(2) == 1) continue;  // of the GPU
+    const std::vector<Kernel> kernels = mixed_kernels(point.parameters.at(0), point.parameters.at(1));
+    double sum = 0;
+    for (const Kernel& kernel : kernels) sum += launch[kernel.work.index()];
+    ratios.push_back(point.median() * static_cast<double>(kernels.size()) / sum);
+  }
+  for (double& each : launch) each *= median_of(ratios);
   costs.calls.launch = {*std::min_element(launch.begin(), launch.end())};
   for (std::size_t i = 0; i < launch.size(); ++i) costs.dispatch[i] = {launch[i] - costs.calls.launch.value};
   std::vector<double> copies, work;

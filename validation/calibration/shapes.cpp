@@ -247,6 +247,54 @@ std::vector<Kernel> shapes_to_score(std::size_t kernel_class) {
   return all;
 }
 
+bool of_first_half(const MoeModel& model) {
+  const std::vector<std::string> names = model_names();
+  const auto at = std::find(names.begin(), names.end(), model.name);
+  return at != names.end() && (at - names.begin()) % 2 == 0;
+}
+
+// What tells a kernel's model: its matrix, its heads, its width.
+bool shape_of_first_half(std::size_t kernel_class, const std::vector<std::int64_t>& parameters) {
+  const auto mark = [](std::size_t of, const std::vector<std::int64_t>& p) -> std::vector<std::int64_t> {
+    switch (of) {
+      case 0:
+        return {p.at(1), p.at(2)};
+      case 1:
+        return {p.at(2), p.at(3)};
+      case 2:
+        return {p.at(4), p.at(5), p.at(6)};
+      default:
+        return {p.at(1)};
+    }
+  };
+  static const std::vector<std::set<std::vector<std::int64_t>>> marks = [&] {
+    std::vector<std::set<std::vector<std::int64_t>>> all(std::size(kKernelClasses));
+    for (const MoeModel& model : all_models()) {
+      if (!of_first_half(model)) continue;
+      std::vector<Kernel> kernels = model_kernels(model, 1, 1, 1);
+      for (const Kernel& kernel : model.grouped_experts(static_cast<int>(model.blocks.size()) - 1, 2, 2))
+        kernels.push_back(kernel);
+      for (const Kernel& kernel : kernels)
+        all[kernel.work.index()].insert(mark(kernel.work.index(), parameters_of(kernel)));
+    }
+    return all;
+  }();
+  return marks[kernel_class].count(mark(kernel_class, parameters)) > 0;
+}
+
+std::vector<Kernel> mixed_kernels(std::int64_t model, std::int64_t sequences) {
+  const MoeModel mixed = MoeModel::load(model == 0 ? "qwen1.5-moe-a2.7b" : "mixtral-8x7b");
+  StepShape shape;
+  for (std::int64_t i = 0; i < sequences; ++i) shape.add_sequence(64, 1, 0);
+  std::vector<Kernel> all;
+  const int block = static_cast<int>(mixed.blocks.size()) - 1;
+  for (const auto& part :
+       {mixed.attend(block, shape), mixed.route(block, sequences), mixed.feed_forward(block, sequences),
+        mixed.one_expert(block, -1, 1), mixed.one_expert(block, -1, 1), mixed.combine(block, sequences)})
+    all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
 std::vector<PredictorPass> predictor_passes() {
   std::vector<PredictorPass> all;
   for (const std::int64_t tokens : {1, 16, 64}) {

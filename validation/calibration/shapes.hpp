@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "models/moe/model.hpp"
 #include "sim/base/kernel.hpp"
 
 namespace specmoe {
@@ -21,6 +22,13 @@ Kernel kernel_of(std::size_t kernel_class, const std::vector<std::int64_t>& para
 std::vector<Kernel> shapes_to_fit(std::size_t kernel_class);
 /// Kernels of the shipped models at random sizes between those of the grid (seeded): none of them is in it.
 std::vector<Kernel> shapes_to_score(std::size_t kernel_class);
+
+/// Whether a shape is one of the first half of the shipped models, every second one by name; or a model is.
+bool shape_of_first_half(std::size_t kernel_class, const std::vector<std::int64_t>& parameters);
+bool of_first_half(const MoeModel& model);
+
+/// What a decoding block launches, two experts by themselves among it: of qwen1.5-moe-a2.7b (model 0) or mixtral-8x7b (1).
+std::vector<Kernel> mixed_kernels(std::int64_t model, std::int64_t sequences);
 
 /// A predictor's forward pass as the kernels that it launches.
 struct PredictorPass {

@@ -182,14 +182,14 @@ std::string summary_table(const std::vector<ErrorSummary>& summaries, const std:
     group = std::max(group, s.group.size());
     label = std::max(label, shortened(s.worst_label).size());
   }
-  std::string table =
-      fmt::format("{:<{}}  {:<{}}  {:<{}}{:>8}{:>9}{:>10}{:>9}  {:<{}}  {}\n", "machine", machine, "kind",
-                  kind, "group", group, "points", "mean %", "median %", "worst %", "worst", label, "bounds");
+  std::string table = fmt::format("{:<{}}  {:<{}}  {:<{}}{:>8}{:>9}{:>10}{:>11}{:>9}  {:<{}}  {}\n",
+                                  "machine", machine, "kind", kind, "group", group, "points", "mean %",
+                                  "median %", "median us", "worst %", "worst", label, "bounds");
   for (const ErrorSummary& s : summaries)
-    table +=
-        fmt::format("{:<{}}  {:<{}}  {:<{}}{:>8}{:>9.1f}{:>10.1f}{:>+9.1f}  {:<{}}  {}\n", s.machine, machine,
-                    s.kind, kind, s.group, group, s.points, 100 * s.mean_absolute, 100 * s.median_absolute,
-                    100 * s.worst, shortened(s.worst_label), label, bounds_text(s, bounds));
+    table += fmt::format("{:<{}}  {:<{}}  {:<{}}{:>8}{:>9.1f}{:>10.1f}{:>11.4g}{:>+9.1f}  {:<{}}  {}\n",
+                         s.machine, machine, s.kind, kind, s.group, group, s.points, 100 * s.mean_absolute,
+                         100 * s.median_absolute, 1e6 * s.median_absolute_seconds, 100 * s.worst,
+                         shortened(s.worst_label), label, bounds_text(s, bounds));
   return table;
 }
 

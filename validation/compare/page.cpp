@@ -23,9 +23,8 @@ th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align
 @media print { @page { margin: 12mm; } body { max-width: none; } .pair, tr { break-inside: avoid; } .scroll { overflow: visible; } }
 )";
 
-std::string section(const std::vector<const Comparison*>& points) {
-  PlotOptions options;
-  options.title = points.front()->machine + ", " + points.front()->kind;
+// Names the groups as they come.
+std::vector<PlotPoint> plot_points(const std::vector<const Comparison*>& points, PlotOptions& options) {
   std::vector<PlotPoint> all;
   for (const Comparison* point : points) {
     auto group = std::find(options.groups.begin(), options.groups.end(), point->group);
@@ -34,6 +33,13 @@ std::string section(const std::vector<const Comparison*>& points) {
                    static_cast<std::size_t>(group - options.groups.begin()),
                    point->group + ": " + point->label});
   }
+  return all;
+}
+
+std::string section(const std::vector<const Comparison*>& points) {
+  PlotOptions options;
+  options.title = points.front()->machine + ", " + points.front()->kind;
+  const std::vector<PlotPoint> all = plot_points(points, options);
   return fmt::format("<h2>{}</h2>\n{}<div class=\"pair\">\n{}{}</div>\n", escape_markup(options.title),
                      plot_legend(options), scatter(all, options), residuals(all, options));
 }
@@ -80,6 +86,19 @@ std::string validation_page(const std::vector<Comparison>& comparisons,
   }
   for (const auto& points : sections) html += section(points);
   return html + table(summaries, bounds) + "</body>\n</html>\n";
+}
+
+std::string validation_picture(const std::vector<Comparison>& comparisons,
+                               const std::vector<std::string>& machines) {
+  PlotOptions options;
+  options.title = "mean decode and prefill step";
+  std::vector<const Comparison*> points;
+  for (const Comparison& each : comparisons) {
+    if (std::find(machines.begin(), machines.end(), each.machine) == machines.end()) continue;
+    if (each.kind == "decode" || each.kind == "prefill") points.push_back(&each);
+  }
+  const std::vector<PlotPoint> all = plot_points(points, options);
+  return picture(all, options);
 }
 
 }  // namespace specmoe

@@ -14,4 +14,8 @@ std::string validation_page(const std::vector<Comparison>& comparisons,
                             const std::vector<ErrorSummary>& summaries, const std::vector<Bound>& bounds,
                             const std::string& title, const std::vector<std::string>& notes);
 
+/// The steps of whole runs on the machines that were measured, as an SVG file.
+std::string validation_picture(const std::vector<Comparison>& comparisons,
+                               const std::vector<std::string>& machines);
+
 }  // namespace specmoe

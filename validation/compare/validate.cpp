@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <thread>
 
 #include "models/hardware/kernel_price.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
 #include "sim/machine/machine.hpp"
+#include "validation/calibration/fit.hpp"
 #include "validation/calibration/shapes.hpp"
 
 namespace specmoe {
@@ -73,6 +75,25 @@ std::vector<double> simulate_copies(const Platform& platform, const std::vector<
   }));
 }
 
+/// What holds a run up: what is busy longest of it.
+enum Regime : char { link, gpu, host, pageable };
+constexpr const char* kRegimes[] = {"bound by the link", "bound by the GPU", "bound by the host",
+                                    "pageable memory"};
+
+struct Busy : MachineObserver {
+  explicit Busy(const Device& device) : gpu(device) {}
+  void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds end) override {
+    kernels += end - start;
+    host += gpu.launch_call(kernel);
+  }
+  void copy_ended(Stream, const CopyLabel&, const Route&, Bytes, Seconds start, Seconds end) override {
+    copies += end - start;
+    host += gpu.host_calls.copy + gpu.host_calls.record + gpu.host_calls.work * 2;
+  }
+  const Device& gpu;
+  Seconds kernels, copies, host;
+};
+
 class Collector {
  public:
   Collector(const Platform& platform, const std::string& machine, const Measurement& measurement)
@@ -87,9 +108,12 @@ class Collector {
     for (const MeasuredPoint& point : measurement_[experiment].points) {
       const std::int64_t direction = point.parameters.at(0), bytes = point.parameters.at(1);
       if (direction == 2) {  // a kernel of the copy's traffic, to the simulator
-        const Seconds time =
-            kernel_time(platform_, gpu_, {Elementwise{1, std::max<std::int64_t>(1, bytes / 2)}});
-        add("copies", fmt::format("within the GPU, {}", how), size_text(bytes), point.median(), time.value);
+        constexpr std::int64_t kRow = 2048;
+        const Seconds time = kernel_time(platform_, gpu_, {Elementwise{(bytes / 2 + kRow - 1) / kRow, kRow}});
+        const Seconds event = count > 1 ? platform_[gpu_].event_time : Seconds{};
+        add("copies",
+            fmt::format("within the GPU, {}, {} 256 KiB", how, bytes >= 256 << 10 ? "from" : "below"),
+            size_text(bytes), point.median(), (time + event).value);
         continue;
       }
       probes.push_back({direction, bytes, count, host});
@@ -117,18 +141,23 @@ class Collector {
         add("copies", "experts, pinned in", size_text(point.parameters.at(0)), point.median(), times[i++]);
   }
 
-  void kernels() {
-    for (std::size_t i = 0; i < std::size(kKernelClasses); ++i) {
-      const std::vector<std::string> names = parameter_names(i);
-      for (const MeasuredPoint& point :
-           measurement_[fmt::format("kernels/{}_score", kKernelClasses[i])].points) {
-        std::string label;
-        for (std::size_t j = 0; j < names.size(); ++j)
-          label += fmt::format("{}{} {}", j ? ", " : "", names[j], point.parameters.at(j));
-        add("kernels", kKernelClasses[i], label, point.median(),
-            kernel_time(platform_, gpu_, kernel_of(i, point.parameters)).value);
-      }
+  /// @param use of the points; all if empty
+  void kernels(std::size_t i, const std::string& suffix,
+               const std::function<bool(const std::vector<std::int64_t>&)>& use) {
+    const std::vector<std::string> names = parameter_names(i);
+    for (const MeasuredPoint& point :
+         measurement_[fmt::format("kernels/{}{}", kKernelClasses[i], suffix)].points) {
+      if (use && !use(point.parameters)) continue;
+      std::string label;
+      for (std::size_t j = 0; j < names.size(); ++j)
+        label += fmt::format("{}{} {}", j ? ", " : "", names[j], point.parameters.at(j));
+      add("kernels", kKernelClasses[i], label, point.median(),
+          kernel_time(platform_, gpu_, kernel_of(i, point.parameters)).value);
     }
+  }
+
+  void kernels() {
+    for (std::size_t i = 0; i < std::size(kKernelClasses); ++i) kernels(i, "_score", {});
     const std::vector<PredictorPass> passes = predictor_passes();
     for (const MeasuredPoint& point : measurement_["kernels/predictor_score"].points) {
       const PredictorPass& pass = passes.at(static_cast<std::size_t>(point.parameters.at(0)));
@@ -139,28 +168,26 @@ class Collector {
     }
   }
 
-  void runs(const RunTable& table) {
+  void runs(const RunTable& table, const std::function<bool(const Scenario&)>& use) {
     std::vector<IsolatedWork> works;
     std::vector<const EngineRun*> measured;
     std::vector<Scenario> scenarios;
-    for (const auto& file : validation_scenarios()) scenarios.push_back(Scenario::load(file, ""));
+    for (const auto& file : validation_scenarios()) scenarios.push_back(Scenario::load(file));
+    std::erase_if(scenarios, [&](const Scenario& scenario) { return use && !use(scenario); });
     for (Scenario& scenario : scenarios) scenario.platform = platform_;
     for (const Scenario& scenario : scenarios)
       for (const Strategy& strategy : scenario.strategies)
         for (const EngineRun& run : table.runs) {
           if (run.name != scenario.name + "/" + strategy.name) continue;
           measured.push_back(&run);
-          works.push_back([&] {
-            std::vector<RunStep> steps;
-            simulate(scenario.platform,
-                     [&](Machine& machine) { steps = run_steps(machine, scenario, strategy); });
-            return bytes_of(steps);
-          });
+          works.push_back([&] { return simulated_run(scenario, strategy); });
         }
     const int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const std::vector<std::string> results = run_isolated(works, jobs);
-    for (std::size_t i = 0; i < measured.size(); ++i)
-      compare_run(*measured[i], values_of<RunStep>(results[i]));
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      const auto regime = static_cast<Regime>(results[i].front());
+      compare_run(*measured[i], values_of<RunStep>(results[i].substr(1)), regime);
+    }
   }
 
   std::vector<Comparison> result;
@@ -169,6 +196,20 @@ class Collector {
   void add(const std::string& kind, const std::string& group, const std::string& label, double measured,
            double simulated) {
     result.push_back({machine_, kind, group, label, measured, simulated});
+  }
+
+  // The regime, a byte; then the steps.
+  static std::string simulated_run(const Scenario& scenario, const Strategy& strategy) {
+    std::vector<RunStep> steps;
+    Busy busy(scenario.platform[strategy.settings.gpu]);
+    simulate(
+        scenario.platform, [&](Machine& machine) { steps = run_steps(machine, scenario, strategy); }, &busy);
+    Regime regime = Regime::host;
+    if (strategy.settings.host_memory == HostMemory::pageable)
+      regime = Regime::pageable;
+    else if (std::max(busy.copies, busy.kernels) > busy.host)
+      regime = busy.copies > busy.kernels ? Regime::link : Regime::gpu;
+    return std::string(1, static_cast<char>(regime)) + bytes_of(steps);
   }
 
   // Mean step of a phase: of each step the shortest of the repeats, since what disturbs a machine only adds.
@@ -184,12 +225,14 @@ class Collector {
     return steps > 0 ? sum / steps : 0;
   }
 
-  void compare_run(const EngineRun& run, const std::vector<RunStep>& steps) {
-    const std::size_t slash = run.name.find('/');
-    const std::string scenario = run.name.substr(0, slash), strategy = run.name.substr(slash + 1);
+  void compare_run(const EngineRun& run, const std::vector<RunStep>& steps, Regime regime) {
     for (const std::int64_t prefill : {0, 1}) {
       const double measured = mean_step(run.repeats, prefill), simulated = mean_step({steps}, prefill);
-      if (measured > 0) add(prefill ? "prefill" : "runs", scenario, strategy, measured, simulated);
+      if (measured > 0) add(prefill ? "prefill" : "decode", kRegimes[regime], run.name, measured, simulated);
+      // How far the machine is from itself: the second repeat as if it were a simulation of the first.
+      if (measured > 0 && run.repeats.size() > 1)
+        add("repeated", kRegimes[regime], fmt::format("{}, {}", run.name, prefill ? "prefill" : "decode"),
+            mean_step({run.repeats[0]}, prefill), mean_step({run.repeats[1]}, prefill));
     }
     // What was decided must be the same to the last one, whatever the time.
     const std::pair<const char*, std::int64_t RunStep::*> counts[] = {
@@ -231,8 +274,30 @@ std::vector<Comparison> compare_measured(const Platform& platform, const std::st
   all.copies("copy/pageable_train_score", "back to back", HostMemory::pageable, 8);
   all.experts();
   all.kernels();
-  if (runs) all.runs(*runs);
+  if (runs) all.runs(*runs, {});
   return all.result;
+}
+
+std::vector<Comparison> compare_unseen_models(const std::string& machine, const Measurement& measurement,
+                                              const RunTable* runs) {
+  FitOptions half{"half", "fitted on half of the models", "", shape_of_first_half};
+  const Platform platform = fit_platform(measurement, half).platform;
+  Collector all(platform, machine, measurement);
+  for (std::size_t i = 0; i < std::size(kKernelClasses); ++i)
+    all.kernels(i, "", [&](const std::vector<std::int64_t>& p) { return !shape_of_first_half(i, p); });
+  if (runs) all.runs(*runs, [](const Scenario& scenario) { return !of_first_half(scenario.model); });
+  std::erase_if(all.result, [](const Comparison& c) { return c.kind == "counts" || c.kind == "repeated"; });
+  return all.result;
+}
+
+Platform with_datasheet_of(const Platform& measured, const Platform& other) {
+  Platform platform = measured;
+  const DeviceId from = other.first(Device::Kind::gpu), to = platform.first(Device::Kind::gpu);
+  Device& gpu = platform.devices[static_cast<std::size_t>(to.index)];
+  gpu.peak = other[from].peak;
+  gpu.l2 = other[from].l2;
+  platform.memories[static_cast<std::size_t>(gpu.memory.index)] = other[other[from].memory];
+  return platform;
 }
 
 }  // namespace specmoe

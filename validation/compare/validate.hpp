@@ -16,4 +16,13 @@ namespace specmoe {
 std::vector<Comparison> compare_measured(const Platform& platform, const std::string& machine,
                                          const Measurement& measurement, const RunTable* runs);
 
+/// What a platform fitted on the kernels of one half of the models says of those of the other half: of every measured
+/// shape that the first half does not have, and of the other half's runs.
+std::vector<Comparison> compare_unseen_models(const std::string& machine, const Measurement& measurement,
+                                              const RunTable* runs);
+
+/// A GPU that was never measured: `measured` with the peak rates, the L2 cache and the memory of `other`'s GPU, which
+/// stand in its datasheet. All else, curves and host included, is that of the measured one.
+Platform with_datasheet_of(const Platform& measured, const Platform& other);
+
 }  // namespace specmoe

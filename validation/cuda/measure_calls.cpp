@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "models/moe/model.hpp"
 #include "validation/calibration/null_machine.hpp"
+#include "validation/calibration/shapes.hpp"
 #include "validation/cuda/experiments.hpp"
 
 namespace specmoe::cuda {
@@ -10,20 +10,6 @@ namespace specmoe::cuda {
 namespace {
 
 const Kernel kSmall{Elementwise{1, 2048}};
-
-// A kernel of the machine's engine that stands for all that a decoding step launches.
-std::vector<Kernel> step_kernels(const char* model_name, std::int64_t sequences) {
-  const MoeModel model = MoeModel::load(model_name);
-  StepShape shape;
-  for (std::int64_t i = 0; i < sequences; ++i) shape.add_sequence(64, 1, 0);
-  std::vector<Kernel> all;
-  const int block = static_cast<int>(model.blocks.size()) - 1;
-  for (const auto& part :
-       {model.attend(block, shape), model.route(block, sequences), model.feed_forward(block, sequences),
-        model.one_expert(block, -1, 1), model.one_expert(block, -1, 1), model.combine(block, sequences)})
-    all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
 
 }  // namespace
 
@@ -180,10 +166,9 @@ void measure_calls(Bench& bench) {
       "blocked, 1 of the GPU, 2 of the host, the GPU free to run them",
       {"model", "sequences", "what"},
       {}};
-  const char* const models[] = {"qwen1.5-moe-a2.7b", "mixtral-8x7b"};
   for (std::int64_t model = 0; model < 2; ++model)
     for (const std::int64_t sequences : {1, 4, 16, 64}) {
-      const std::vector<Kernel> kernels = step_kernels(models[model], sequences);
+      const std::vector<Kernel> kernels = mixed_kernels(model, sequences);
       const auto call = [&](int) {
         for (const Kernel& each : kernels) bench.runner.launch(stream, each);
       };
