@@ -23,34 +23,99 @@ double log_ratio(const Curve& curve, double along) {
   return (1 - share) * std::log(curve.ratio[i - 1]) + share * std::log(curve.ratio[i]);
 }
 
-// Of two shapes, in factors: sum over the dimensions of ln(a / b)^2. Infinite where only one is 0.
-double squared_distance(const ShapePoint& point, const Curve& curve) {
-  double sum = 0;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(point.dimensions); ++i)
-    if (point.shape[i] != curve.shape[i]) sum += std::pow(std::log(point.shape[i] / curve.shape[i]), 2);
-  return sum;
+constexpr std::size_t kMostDimensions = 5;
+using Vector = std::array<double, kMostDimensions>;
+
+// x = ln(curve / point) by dimension, and |x|^2. Infinite where only one is 0.
+double offset(const ShapePoint& point, const Curve& curve, Vector& x) {
+  double squared = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(point.dimensions); ++i) {
+    x[i] = point.shape[i] == curve.shape[i] ? 0 : std::log(curve.shape[i] / point.shape[i]);
+    squared += x[i] * x[i];
+  }
+  return squared;
 }
+
+// Sums for a weighted least-squares plane through values over offsets.
+struct Plane {
+  double weight = 0, value = 0, squared = 0;  // of w, w v, w |x|^2
+  Vector x{}, xv{};                           // of w x, w x v
+  std::array<Vector, kMostDimensions> xx{};   // of w x x^T
+
+  void add(double w, const Vector& at, double v, std::size_t dimensions) {
+    weight += w;
+    value += w * v;
+    for (std::size_t i = 0; i < dimensions; ++i) {
+      squared += w * at[i] * at[i];
+      x[i] += w * at[i];
+      xv[i] += w * at[i] * v;
+      for (std::size_t j = 0; j <= i; ++j) xx[i][j] += w * at[i] * at[j];
+    }
+  }
+
+  // At x = 0: mean value - slopes * mean x. The slopes solve (covariance of x + ridge) slopes = covariance of x and v,
+  // by Cholesky's decomposition, in place.
+  double at_origin(double ridge, std::size_t dimensions) {
+    for (std::size_t i = 0; i < dimensions; ++i) x[i] /= weight;
+    Vector slope{};
+    for (std::size_t i = 0; i < dimensions; ++i) {
+      slope[i] = xv[i] / weight - x[i] * value / weight;
+      for (std::size_t j = 0; j <= i; ++j) xx[i][j] = xx[i][j] / weight - x[i] * x[j];
+      xx[i][i] += ridge * squared / weight;
+    }
+    for (std::size_t i = 0; i < dimensions; ++i) {
+      for (std::size_t j = 0; j <= i; ++j) {
+        for (std::size_t k = 0; k < j; ++k) xx[i][j] -= xx[i][k] * xx[j][k];
+        xx[i][j] = i == j ? std::sqrt(xx[i][i]) : xx[i][j] / xx[j][j];
+      }
+      for (std::size_t k = 0; k < i; ++k) slope[i] -= xx[i][k] * slope[k];
+      slope[i] /= xx[i][i];
+    }
+    double result = value / weight;
+    for (std::size_t i = dimensions; i-- > 0;) {
+      for (std::size_t k = i + 1; k < dimensions; ++k) slope[i] -= xx[k][i] * slope[k];
+      slope[i] /= xx[i][i];
+      result -= slope[i] * x[i];
+    }
+    return result;
+  }
+};
 
 }  // namespace
 
-ShapePoint shape_point(const Kernel& kernel) {
+AttentionBlocks attention_blocks(const Attention& a, std::int64_t tile) {
+  const double queries = ratio(a.queries, a.sequences), positions = ratio(a.kv_positions, a.sequences);
+  const auto many = [](std::int64_t count) { return real(std::max<std::int64_t>(1, count)); };
+  if (queries <= 1) return {true, many(a.sequences * a.kv_heads), positions, positions};
+  const double rows = real(tile), tiles = std::ceil(queries / rows), most = std::ceil(positions / rows);
+  // Were every query to see the positions up to its own: block i of the first tiles - 1 ends (i + 1) tiles beyond those
+  // before all queries. Another mask has so much more or less to walk as it has pairs.
+  const double before = std::max(0.0, positions - queries);
+  const double causal = (tiles - 1) * std::ceil(before / rows) + tiles * (tiles - 1) / 2 + most;
+  const double pairs = queries * before + queries * (queries + 1) / 2;
+  const double walked = std::min(tiles * most, causal * ratio(a.pairs, a.sequences) / pairs);
+  return {false, many(a.sequences * a.heads) * tiles, std::max(1.0, walked / tiles) * rows, most * rows};
+}
+
+ShapePoint shape_point(const Kernel& kernel, std::int64_t tile_rows) {
   struct Visitor {
+    std::int64_t tile_rows;
     ShapePoint operator()(const Gemm& g) const { return {{real(g.n), real(g.k)}, 0, real(g.m), g.weights}; }
     ShapePoint operator()(const GroupedGemm& g) const {
-      return {{real(g.groups), real(g.n), real(g.k)}, 0, ratio(g.rows, g.groups), g.weights};
+      return {{real(g.groups * g.n), real(g.n), real(g.k)}, 0, ratio(g.rows, g.groups), g.weights};
     }
     ShapePoint operator()(const Attention& a) const {
-      return {{real(a.heads), real(a.kv_heads), real(a.head_dim), real(a.sequences),
-               ratio(a.queries, a.sequences)},
+      const AttentionBlocks b = attention_blocks(a, tile_rows);
+      return {{real(a.head_dim), b.blocks, b.one_query ? 0 : b.mean_positions / b.most_positions},
               0,
-              ratio(a.kv_positions, a.sequences)};
+              b.most_positions};
     }
     ShapePoint operator()(const Elementwise& e) const {
-      return {{real(e.width), real(e.reads), real(e.writes)}, 0, real(e.rows)};
+      return {{real(e.reads), real(e.writes)}, 0, real(e.rows * e.width * (e.reads + e.writes))};
     }
     ShapePoint operator()(const TopK& t) const { return {{real(t.width), real(t.k)}, 0, real(t.rows)}; }
   };
-  ShapePoint point = std::visit(Visitor{}, kernel.work);
+  ShapePoint point = std::visit(Visitor{tile_rows}, kernel.work);
   point.dimensions = kShapeDimensions[kernel.work.index()];
   return point;
 }
@@ -76,9 +141,26 @@ Roofline roofline(const Platform& platform, DeviceId id, const Kernel& kernel) {
   };
   if (const auto* gemm = std::get_if<Gemm>(&kernel.work)) pad(gemm->m, 1, gemm->weights);
   if (const auto* gemm = std::get_if<GroupedGemm>(&kernel.work)) pad(gemm->rows, gemm->groups, gemm->weights);
+  Seconds floor = s.floor;
+  if (const auto* top = std::get_if<TopK>(&kernel.work))
+    floor = std::max(floor, real(top->k) * (s.block + real(top->width) * s.serial));
+  if (const auto* attention = std::get_if<Attention>(&kernel.work)) {
+    const AttentionBlocks b = attention_blocks(*attention, s.tile_rows);
+    const double at_once = real(device.multiprocessors);
+    if (b.one_query) {
+      const double room = at_once * real(s.resident) * 128 / real(attention->head_dim);
+      floor = std::max(floor, s.block * (at_once > 0 ? std::ceil(b.blocks / room) : 1));
+    } else {
+      floor = std::max(floor, s.block + s.serial * b.most_positions);
+      const double beside = s.serial > Seconds{0} ? s.block / s.serial : 0;
+      const double pairs = b.blocks * real(s.tile_rows) * (b.mean_positions + beside);
+      if (s.tile_rows > 1) padding = pairs / std::max(1.0, real(attention->pairs * attention->heads));
+      if (at_once > 0) padding *= std::ceil(b.blocks / at_once) * at_once / b.blocks;
+    }
+  }
   const Seconds arithmetic =
       Flops{flops(kernel).value * padding} / (device.peak.at(format) * s.compute_efficiency);
-  return {s.floor, traffic, arithmetic};
+  return {floor, traffic, arithmetic, s.start};
 }
 
 Seconds roofline_time(const Platform& platform, DeviceId device, const Kernel& kernel) {
@@ -86,21 +168,29 @@ Seconds roofline_time(const Platform& platform, DeviceId device, const Kernel& k
 }
 
 double correction(const Device& device, const Kernel& kernel) {
-  const std::vector<Curve>& curves = device.curves[kernel.work.index()];
+  const std::size_t kernel_class = kernel.work.index();
+  const std::vector<Curve>& curves = device.curves[kernel_class];
   if (curves.empty()) return 1;
-  const ShapePoint point = shape_point(kernel);
-  double weights = 1 / std::pow(std::log(64.0), 4), sum = 0;
-  bool any = false;
+  constexpr double kRidge = 0.1;
+  const ShapePoint point = shape_point(kernel, device.saturation[kernel_class].tile_rows);
+  const auto dimensions = static_cast<std::size_t>(point.dimensions);
+  Plane plane;
+  double least = INFINITY, most = -INFINITY;
   for (const Curve& curve : curves) {
     if (curve.format != point.format) continue;
-    const double squared = squared_distance(point, curve);
+    Vector x{};
+    const double squared = offset(point, curve, x);
+    if (std::isinf(squared)) continue;
     const double value = log_ratio(curve, point.along);
     if (squared == 0) return std::exp(value);
-    weights += 1 / (squared * squared);
-    sum += value / (squared * squared);
-    any = true;
+    plane.add(1 / (squared * squared), x, value, dimensions);
+    least = std::min(least, value);
+    most = std::max(most, value);
   }
-  return any ? std::exp(sum / weights) : 1;
+  if (plane.weight == 0) return 1;
+  const double roofline_weight = 1 / std::pow(std::log(64.0), 4);
+  const double here = std::clamp(plane.at_origin(kRidge, dimensions), least, most);
+  return std::exp(here * plane.weight / (plane.weight + roofline_weight));
 }
 
 Seconds kernel_time(const Platform& platform, DeviceId device, const Kernel& kernel) {

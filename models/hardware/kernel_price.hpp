@@ -9,15 +9,27 @@
 namespace specmoe {
 
 /// Dimensions of ShapePoint::shape by kernel class.
-inline constexpr std::array<int, 5> kShapeDimensions{2, 3, 5, 3, 2};
+inline constexpr std::array<int, 5> kShapeDimensions{2, 3, 3, 2, 2};
+
+/// How attention divides its work, of a sequence of mean length. With one query a sequence a block takes a kv head of
+/// a sequence, or several share its positions if that makes too few blocks. Otherwise a block takes `tile` queries of
+/// a head and walks in tiles of as many positions over those that its last query sees.
+struct AttentionBlocks {
+  bool one_query;
+  double blocks;
+  /// Of a block, and of the longest; of one query all positions of the sequence.
+  double mean_positions, most_positions;
+};
+AttentionBlocks attention_blocks(const Attention& attention, std::int64_t tile);
 
 /// Where a kernel lies among others of its class: what names a curve, and the coordinate along it.
 ///
 ///                shape                                                          along
 ///   Gemm         {n, k}                                                         m
-///   GroupedGemm  {groups, n, k}                                                 rows / groups
-///   Attention    {heads, kv_heads, head_dim, sequences, queries / sequences}    kv_positions / sequences
-///   Elementwise  {width, reads, writes}                                         rows
+///   GroupedGemm  {groups * n, n, k}                                             rows / groups
+///   Attention    {head_dim, blocks, 0 for one query a sequence, else            most_positions
+///                 mean_positions / most_positions}; see AttentionBlocks
+///   Elementwise  {reads, writes}                                                rows * width * (reads + writes)
 ///   TopK         {width, k}                                                     rows
 struct ShapePoint {
   std::array<double, 5> shape{};
@@ -27,13 +39,14 @@ struct ShapePoint {
   /// The weights' of the two GEMMs, else bf16.
   WeightFormat format = WeightFormat::bf16;
 };
-ShapePoint shape_point(const Kernel& kernel);
+/// @param tile_rows of the class's Saturation: attention's blocks depend on it
+ShapePoint shape_point(const Kernel& kernel, std::int64_t tile_rows);
 
 /// The parts of a roofline; see Saturation.
 struct Roofline {
-  Seconds floor, traffic, arithmetic;
+  Seconds floor, traffic, arithmetic, start{};
 
-  Seconds time() const { return std::max({floor, traffic, arithmetic}); }
+  Seconds time() const { return start + std::max({floor, traffic, arithmetic}); }
   /// So is a kernel at its floor.
   bool memory_bound() const { return arithmetic <= std::max(floor, traffic); }
 };
@@ -44,9 +57,12 @@ Seconds roofline_time(const Platform& platform, DeviceId device, const Kernel& k
 /// Measured time / roofline_time at a kernel's point, from the class's curves of the kernel's format.
 ///
 /// A curve's value is piecewise linear in ln(along) -> ln(ratio), and constant beyond its ends. A curve of the
-/// kernel's own shape decides alone. Otherwise ln(correction) is the mean of the curves' ln(value), weighted with
-/// 1 / d^4, d^2 = sum over the dimensions of ln(shape / other)^2, and of 0 with the weight 1 / (ln 64)^4: the
-/// nearest shapes decide, and far from all of them the roofline stands.
+/// kernel's own shape decides alone. Otherwise a plane through the curves' ln(value) over x = ln(other / shape), by
+/// least squares weighted with 1 / d^4, d = |x|, is read at x = 0: the nearest shapes decide, and what changes from
+/// one to the next is carried on. A tenth of the weighted mean d^2 is added to the variance of each dimension, which
+/// keeps the plane flat where the curves do not tell its slope (ridge regression); it is not followed beyond the least
+/// and the greatest of the curves' values. The result is averaged with 0 of the weight 1 / (ln 64)^4: far from all
+/// shapes the roofline stands.
 /// @return 1 if there is no curve of the format
 double correction(const Device& device, const Kernel& kernel);
 

@@ -71,11 +71,19 @@ struct Link {
 };
 
 /// How kernels of one class saturate the device:
-/// time = max(floor, max(traffic time, arithmetic time)), where
+/// time = start + max(floor, traffic time, arithmetic time), where
 /// traffic time = (traffic + half_bytes) / (memory bandwidth * memory_efficiency), and
 /// of an elementwise kernel with memory_efficiency above 1 only what fits in the L2 cache is that fast, the rest
 /// has the memory's bandwidth;
 /// arithmetic time = flops with rows padded to tile_rows / (peak * compute_efficiency).
+///
+/// Attention has blocks (see AttentionBlocks), which cost something each:
+/// more than one query a sequence: a block walks over the positions in steps of tile_rows, `serial` a position, and
+/// takes `block` beside. Arithmetic is that of whole tiles, with block / serial positions more a block, on the
+/// multiprocessor with the most blocks; the floor is at least that of one block by itself, block + serial * positions;
+/// one query: a multiprocessor holds resident * 128 / head_dim blocks at a time, and the floor is at least `block` for
+/// each round of them.
+/// TopK walks over a row once for each of the k: the floor is at least k * (block + serial * width).
 struct Saturation {
   Seconds floor;
   double memory_efficiency;
@@ -84,6 +92,12 @@ struct Saturation {
   std::int64_t tile_rows;
   /// What a launch costs the host beyond HostCalls::launch: a library chooses its kernel, or launches a second.
   Seconds dispatch{};
+  /// From the end of the kernel before to the first work, and from the last work to the end.
+  Seconds start{};
+  /// Of attention and TopK alone; see above.
+  Seconds block{}, serial{};
+  /// Of attention alone.
+  std::int64_t resident = 1;
 };
 
 /// Measured kernels of one shape beside the roofline's price; see kernel_time.
@@ -130,6 +144,8 @@ struct Device {
   double copy_slowdown_memory = 0, copy_slowdown_compute = 0;
   /// Measured corrections of the roofline, by kernel class as saturation.
   std::array<std::vector<Curve>, 5> curves{};
+  /// Over which attention spreads its blocks. 0 where it is not known: then as evenly as one likes.
+  std::int64_t multiprocessors = 0;
 
   /// What the launch of a kernel costs the host: work, launch and its class's dispatch.
   Seconds launch_call(const Kernel& kernel) const {

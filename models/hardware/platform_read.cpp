@@ -7,12 +7,13 @@
 //                         pageable_backward}}; forward is from the first node to the second; each direction is
 //                         {bandwidth, latency, half_size, inline_size}; inline_size (0 B without) is optional
 //   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...}, l2,
-//                         event_time, event_latency, copy_slowdown: {memory_bound, compute_bound},
+//                         multiprocessors, event_time, event_latency, copy_slowdown: {memory_bound, compute_bound},
 //                         host_calls: {launch, copy, record, wait, synchronize, work},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
-//                         half_bytes, compute_efficiency, tile_rows, dispatch, measured}}}}; all but kind, memory
-//                         and peak of a gpu only; event_time, event_latency, copy_slowdown, work, dispatch (0 without) and
-//                         measured are optional
+//                         half_bytes, compute_efficiency, tile_rows, dispatch, start, measured}}}}; attention and
+//                         top_k have block and serial too, attention resident; all but kind, memory and peak of a
+//                         gpu only; multiprocessors, event_time, event_latency, copy_slowdown, work, dispatch,
+//                         start, block, serial (0 without), resident (1 without) and measured are optional
 //   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
 //                         ratio: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
 //                         along takes the place of the common one
@@ -91,7 +92,8 @@ Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& source
 
 Direction read_direction(const Yaml& y, SourcedReader& sourced) {
   y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
-  Direction direction{sourced.value(y, "bandwidth").bandwidth(), sourced.value(y, "latency").seconds({0}, {1}),
+  Direction direction{sourced.value(y, "bandwidth").bandwidth(),
+                      sourced.value(y, "latency").seconds({0}, {1}),
                       sourced.value(y, "half_size").bytes({0}, {1'000'000'000})};
   if (const auto size = sourced.find(y, "inline_size")) direction.inline_size = size->bytes({0}, {1'000'000});
   return direction;
@@ -123,14 +125,28 @@ Link read_link(const std::string& name, const Yaml& y, const std::set<std::strin
 
 constexpr std::array<const char*, 5> kClasses{"gemm", "grouped_gemm", "attention", "elementwise", "top_k"};
 
-Saturation read_saturation(const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows", "dispatch",
-                "measured"});
+Saturation read_saturation(const Yaml& y, std::string_view kernel_class, SourcedReader& sourced) {
+  const bool attention = kernel_class == "attention", walks = attention || kernel_class == "top_k";
+  if (attention)
+    y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows", "dispatch",
+                  "start", "block", "serial", "resident", "measured"});
+  else if (walks)
+    y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows", "dispatch",
+                  "start", "block", "serial", "measured"});
+  else
+    y.allow_only({"floor", "memory_efficiency", "half_bytes", "compute_efficiency", "tile_rows", "dispatch",
+                  "start", "measured"});
   Saturation saturation{
       sourced.value(y, "floor").seconds({0}, {1}), sourced.value(y, "memory_efficiency").number(1e-3, 4),
       sourced.value(y, "half_bytes").bytes({0}, {1'000'000'000'000}),
       sourced.value(y, "compute_efficiency").number(1e-3, 1), sourced.value(y, "tile_rows").integer(1, 4096)};
   if (const auto dispatch = sourced.find(y, "dispatch")) saturation.dispatch = dispatch->seconds({0}, {1});
+  if (const auto start = sourced.find(y, "start")) saturation.start = start->seconds({0}, {1});
+  if (!walks) return saturation;
+  if (const auto block = sourced.find(y, "block")) saturation.block = block->seconds({0}, {1});
+  if (const auto serial = sourced.find(y, "serial")) saturation.serial = serial->seconds({0}, {1});
+  if (!attention) return saturation;
+  if (const auto resident = sourced.find(y, "resident")) saturation.resident = resident->integer(1, 64);
   return saturation;
 }
 
@@ -173,7 +189,8 @@ std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sou
 Device read_device(const std::string& name, const Yaml& y, const Platform& platform, SourcedReader& sourced) {
   Device device;
   device.name = name;
-  y.allow_only({"kind", "memory", "peak", "l2", "event_time", "event_latency", "copy_slowdown", "host_calls", "kernels"});
+  y.allow_only({"kind", "memory", "peak", "l2", "multiprocessors", "event_time", "event_latency",
+                "copy_slowdown", "host_calls", "kernels"});
   device.kind = y["kind"].choice<Device::Kind>({{"gpu", Device::Kind::gpu}, {"cpu", Device::Kind::cpu}});
   const Yaml memory = y["memory"];
   std::vector<std::string_view> names;
@@ -193,6 +210,8 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   if (!gpu) return device;
 
   device.l2 = sourced.value(y, "l2").bytes({0}, {1'000'000'000'000});
+  if (const auto count = sourced.find(y, "multiprocessors"))
+    device.multiprocessors = count->integer(1, 100'000);
   if (const auto time = sourced.find(y, "event_time")) device.event_time = time->seconds({0}, {1});
   if (const auto latency = sourced.find(y, "event_latency"))
     device.event_latency = latency->seconds({0}, {1});
@@ -210,7 +229,7 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   kernels.allow_only({"gemm", "grouped_gemm", "attention", "elementwise", "top_k"});
   for (std::size_t i = 0; i < kClasses.size(); ++i) {
     const Yaml of_class = kernels[kClasses[i]];
-    device.saturation[i] = read_saturation(of_class, sourced);
+    device.saturation[i] = read_saturation(of_class, kClasses[i], sourced);
     if (const auto measured = of_class.find("measured"))
       device.curves[i] = read_curves(*measured, kShapeDimensions[i], sourced);
   }

@@ -43,13 +43,20 @@ TEST_CASE("kernel price: each class has its shape and the coordinate along it") 
     double along;
     WeightFormat format;
   };
-  for (const auto& [kernel, shape, along, format] :
-       {Expected{{Gemm{7, 20, 30, WeightFormat::fp8}}, {20, 30}, 7, WeightFormat::fp8},
-        Expected{{GroupedGemm{12, 8, 20, 30, WeightFormat::int4}}, {8, 20, 30}, 1.5, WeightFormat::int4},
-        Expected{{Attention{2, 6, 100, 500, 32, 4, 128}}, {32, 4, 128, 2, 3}, 50, WeightFormat::bf16},
-        Expected{{Elementwise{5, 64, 2, 1}}, {64, 2, 1}, 5, WeightFormat::bf16},
-        Expected{{TopK{9, 128, 8}}, {128, 8}, 9, WeightFormat::bf16}}) {
-    const ShapePoint point = shape_point(kernel);
+  for (
+      const auto& [kernel, shape, along, format] :
+      {Expected{{Gemm{7, 20, 30, WeightFormat::fp8}}, {20, 30}, 7, WeightFormat::fp8},
+       Expected{{GroupedGemm{12, 8, 20, 30, WeightFormat::int4}}, {160, 20, 30}, 1.5, WeightFormat::int4},
+       // one query a sequence: a block for each kv head of each sequence
+       Expected{{Attention{2, 2, 100, 100, 32, 4, 128}}, {128, 8, 0}, 50, WeightFormat::bf16},
+       // 40 queries behind 60 positions: three tiles of 16 queries, which see 76, 92 and 100 positions: 5, 6 and 7
+       // tiles, 6 in the mean
+       Expected{{Attention{2, 80, 200, 6440, 32, 4, 128}}, {128, 192, 96.0 / 112}, 112, WeightFormat::bf16},
+       // an encoder's see all 100: three times 7 tiles
+       Expected{{Attention{1, 40, 100, 4000, 32, 32, 64}}, {64, 96, 1}, 112, WeightFormat::bf16},
+       Expected{{Elementwise{5, 64, 2, 1}}, {2, 1}, 960, WeightFormat::bf16},
+       Expected{{TopK{9, 128, 8}}, {128, 8}, 9, WeightFormat::bf16}}) {
+    const ShapePoint point = shape_point(kernel, 16);
     CHECK(point.shape == shape);
     CHECK(point.dimensions == kShapeDimensions[kernel.work.index()]);
     CHECK(point.along == along);
@@ -85,16 +92,25 @@ TEST_CASE("kernel price: beyond its ends a curve is constant") {
 
 TEST_CASE(
     "kernel price: other shapes count with 1 / distance^4, and the roofline as one that is 64 times away") {
-  // One dimension twice as large: d = ln 2; the roofline's D = 6 ln 2. Two curves at d:
-  // (ln 4 + ln 1) / (2 + 1 / 6^4)
-  const Device device = with_gemm({gemm_curve(128, 64, {1}, {4}), gemm_curve(64, 32, {1}, {1})});
+  // Twice and half as large: d = ln 2 = L; the roofline's D = 6 L. The plane passes through the middle:
+  // ln(result) = (ln 4 + ln 1) / 2 * 2 / (2 + 1 / 6^4)
+  const Device device = with_gemm({gemm_curve(128, 64, {1}, {4}), gemm_curve(32, 64, {1}, {1})});
   CHECK(gemm(device, 1, 64, 64) == exactly(std::exp(std::log(4) / (2 + 1.0 / 1296))));
-  // One at d, one at 2 d: ln 4 / (1 + 1/16 + 1/1296)
-  const Device uneven = with_gemm({gemm_curve(128, 64, {1}, {4}), gemm_curve(64, 16, {1}, {1})});
-  CHECK(gemm(uneven, 1, 64, 64) == exactly(std::exp(std::log(4) / (1 + 1.0 / 16 + 1.0 / 1296))));
   // Both dimensions twice as large: d^2 = 2 (ln 2)^2: ln 4 / (1 + 4 / 1296)
   const Device diagonal = with_gemm({gemm_curve(128, 128, {1}, {4})});
   CHECK(gemm(diagonal, 1, 64, 64) == exactly(std::exp(std::log(4) / (1 + 4.0 / 1296))));
+}
+
+TEST_CASE("kernel price: what changes from one shape to the next is carried on, within what was measured") {
+  // x = L with 2 L, and x = -2 L with 0, of weights 1 and 1/16, in all 17/16. In units of L:
+  // mean x 14/17, mean value 32/17, variance 20/17 - (14/17)^2 = 144/289, ridge a tenth of 20/17 = 34/289,
+  // covariance 32/17 - 14/17 * 32/17 = 96/289, slope 96/178; at x = 0: 32/17 - 96/178 * 14/17
+  const Device between = with_gemm({gemm_curve(128, 64, {1}, {4}), gemm_curve(16, 64, {1}, {1})});
+  const double share = (17.0 / 16) / (17.0 / 16 + 1.0 / 1296), unit = std::log(2.0);
+  CHECK(gemm(between, 1, 64, 64) == exactly(std::exp((32 - 96.0 / 178 * 14) / 17 * unit * share)));
+  // x = L with L, x = 2 L with 2 L: mean x and value 18/17, slope 16/50: 0.72 L at x = 0, less than the least
+  const Device beyond = with_gemm({gemm_curve(128, 64, {1}, {2}), gemm_curve(256, 64, {1}, {4})});
+  CHECK(gemm(beyond, 1, 64, 64) == exactly(std::exp(unit * share)));
 }
 
 TEST_CASE("kernel price: far from every curve the roofline stands") {
@@ -105,9 +121,9 @@ TEST_CASE("kernel price: far from every curve the roofline stands") {
   CHECK(gemm(device, 1, 1, 64) == exactly(std::exp(std::log(4) / (1 + std::pow(20.0 / 6, 4)))));
   // Where one has no writes and the other has, there is no factor between them.
   Device other = test_platform()[kGpu];
-  other.curves[3] = {{{64, 1, 1}, WeightFormat::bf16, {1}, {4}}};
+  other.curves[3] = {{{1, 1}, WeightFormat::bf16, {1}, {4}}};
   CHECK(correction(other, {Elementwise{1, 64, 1, 0}}) == 1);
-  other.curves[3].front().shape = {64, 1, 0};
+  other.curves[3].front().shape = {1, 0};
   CHECK(correction(other, {Elementwise{1, 64, 1, 0}}) == exactly(4));
 }
 
@@ -126,6 +142,46 @@ TEST_CASE("kernel price: a kernel takes its roofline's time times the correction
   CHECK(kernel_price(p, kGpu, kernel(1000)).beside_copies.value == exactly(1.5e-6));
   gpu.saturation[0].floor = {1};  // a kernel at its floor counts as bound by memory
   CHECK(kernel_price(p, kGpu, {Gemm{100, 1000, 1000}}).beside_copies.value == exactly(3));
+}
+
+TEST_CASE("kernel price: attention's blocks take turns on the multiprocessors, each at its own cost") {
+  Platform p = test_platform();
+  Device& gpu = p.devices[1];
+  p.memories[static_cast<std::size_t>(gpu.memory.index)].read = {1e18};
+  gpu.peak[WeightFormat::bf16] = {1e15};
+  gpu.multiprocessors = 4;
+  Saturation& s = gpu.saturation[2];
+  s.tile_rows = 16;
+  s.start = {1e-6};
+  s.block = {2e-6};
+  s.serial = {1e-8};
+  s.resident = 2;
+  // 24 blocks, 4 x 2 x 128 / 64 = 16 at a time: 1 us + 2 x 2 us; 3 us where no one knows how many at a time
+  const Kernel decode{Attention{12, 12, 120, 120, 4, 2, 64}};
+  CHECK(roofline_time(p, kGpu, decode).value == exactly(5e-6));
+  gpu.multiprocessors = 0;
+  CHECK(roofline_time(p, kGpu, decode).value == exactly(3e-6));
+  gpu.multiprocessors = 4;
+  // three tiles of queries, the last of which walks over 7 x 16 positions: 1 us + 2 us + 112 x 10 ns
+  const Kernel prefill{Attention{1, 40, 100, 3220, 2, 1, 64}};
+  CHECK(roofline_time(p, kGpu, prefill).value == exactly(4.12e-6));
+  // 6 blocks x 16 queries x (96 + 2 us / 10 ns) positions, two blocks on some of 4: x 8 / 6. 4 x 64 operations each
+  gpu.peak[WeightFormat::bf16] = {1e12};
+  CHECK(roofline_time(p, kGpu, prefill).value == exactly(1e-6 + 6 * 16 * 296 * 8.0 / 6 * 256 / 1e12));
+  // none of it: 4 x 3220 x 2 x 64 operations
+  s = {{0}, 1, {0}, 1, 1};
+  gpu.multiprocessors = 0;
+  CHECK(roofline_time(p, kGpu, prefill).value == exactly(4 * 3220 * 2 * 64 / 1e12));
+}
+
+TEST_CASE("kernel price: top-k walks over a row once for each rank") {
+  Platform p = test_platform();
+  Saturation& s = p.devices[1].saturation[4];
+  s.start = {1e-6};
+  s.block = {20e-6};
+  s.serial = {1e-8};
+  // 1 us + 2 x (20 us + 1000 x 10 ns), more than 2 KB / 2 GB/s
+  CHECK(roofline_time(p, kGpu, {TopK{1, 1000, 2}}).value == exactly(61e-6));
 }
 
 TEST_CASE("kernel price: a price that is known is the price computed anew, also after many others") {
@@ -199,6 +255,32 @@ TEST_CASE("kernel price: a platform file's measured curves and dispatch are read
       CHECK(number.unverified);
     }
   CHECK(entries == 1);
+}
+
+TEST_CASE("kernel price: what starting and walking cost is optional, and of the classes that walk") {
+  const auto with = [](const std::string& kernel_class, const std::string& text) {
+    std::string file = Yaml::load(home() / "platforms" / "rtx4090.yaml").source_text();
+    const std::string place = "\n      " + kernel_class + ":\n";
+    file.insert(file.find(place) + place.size(), text);
+    return Platform::read(Yaml::parse(file, "p.yaml"));
+  };
+  const std::string walk =
+                        "        start: {value: 1 us, source: s}\n"
+                        "        block: {value: 2 us, source: s}\n"
+                        "        serial: {value: 3 ns, source: s}\n",
+                    resident = "        resident: {value: 4, source: s}\n";
+  const Platform p = with("attention", walk + resident);
+  const Device& gpu = p[p.first(Device::Kind::gpu)];
+  CHECK(gpu.multiprocessors == 0);
+  CHECK(gpu.saturation[2].start.value == exactly(1e-6));
+  CHECK(gpu.saturation[2].block.value == exactly(2e-6));
+  CHECK(gpu.saturation[2].serial.value == exactly(3e-9));
+  CHECK(gpu.saturation[2].resident == 4);
+  CHECK(gpu.saturation[4].start == Seconds{0});
+  CHECK(gpu.saturation[4].resident == 1);
+  CHECK(with("top_k", walk).devices[0].saturation[4].block.value == exactly(2e-6));
+  CHECK(contains(message_of([&] { with("top_k", resident); }), "resident"));
+  CHECK(contains(message_of([&] { with("gemm", walk); }), "block"));
 }
 
 TEST_CASE("kernel price: every fault of a measured curve is one line that names it") {

@@ -8,6 +8,7 @@
 
 #include "sim/base/input_error.hpp"
 #include "validation/calibration/fit_kernels.hpp"
+#include "validation/calibration/fit_machine.hpp"
 #include "validation/calibration/shapes.hpp"
 
 namespace specmoe {
@@ -31,18 +32,6 @@ double number(const Measurement& m, const std::string& key) {
   return std::stod(found->second);
 }
 
-// Medians of an experiment's points whose first parameters are `head`, by the last parameter.
-std::map<std::int64_t, double> medians(const Measurement& m, const std::string& name,
-                                       const std::vector<std::int64_t>& head) {
-  std::map<std::int64_t, double> all;
-  for (const MeasuredPoint& point : m[name].points)
-    if (std::equal(head.begin(), head.end(), point.parameters.begin()))
-      all[point.parameters.back()] = point.median();
-  return all;
-}
-
-double single(const Measurement& m, const std::string& name) { return m[name].points.at(0).median(); }
-
 struct Text {
   std::string yaml;
   std::string file;
@@ -61,99 +50,10 @@ struct Text {
 std::string us(double seconds) { return fmt::format("{:.4g} us", seconds * 1e6); }
 std::string gb(double rate) { return fmt::format("{:.5g} GB/s", rate * 1e-9); }
 
-constexpr std::int64_t kExpert = 8 << 20, kMiddle = 4 << 20;
-
-// Bandwidth of the largest copies; what a train of smaller ones takes beyond it is the half size, and what one alone takes
-// beyond that the latency.
-Direction fit_direction(const std::map<std::int64_t, double>& one,
-                        const std::map<std::int64_t, double>& train, double event_time) {
-  std::vector<double> rates, halves, latencies;
-  for (const auto& [bytes, time] : train)
-    if (bytes >= kExpert) rates.push_back(static_cast<double>(bytes) / (time - event_time));
-  const double rate = median_of(rates);
-  for (const auto& [bytes, time] : train)
-    if (bytes >= 4096 && bytes <= kMiddle)
-      halves.push_back((time - event_time) * rate - static_cast<double>(bytes));
-  const double half = std::max(0.0, median_of(halves));
-  // Copies that one alone takes no longer than one of a train travel inline.
-  std::int64_t inline_size = 0;
-  for (const auto& [bytes, time] : one)
-    if (bytes < 16384 && time < train.at(bytes)) inline_size = bytes;
-  for (const auto& [bytes, time] : one)
-    if (bytes >= 4096 && bytes <= kMiddle)
-      latencies.push_back(time - (static_cast<double>(bytes) + half) / rate);
-  return {{rate}, {std::max(0.0, median_of(latencies))}, {static_cast<std::int64_t>(half)}, {inline_size}};
+// Nothing where the search left the number as it began: the points do not tell it.
+std::string spread(const Spread& s) {
+  return s.deviation > 0 ? fmt::format(", +-{:.1f} %", 100 * s.deviation / s.value) : "";
 }
-
-// A pageable copy ends before its call returns, so every one finds its engine idle: what the smallest take is latency,
-// what those of the middle take more is the half size.
-Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls) {
-  constexpr std::int64_t kSmall = 16 << 10;
-  std::vector<double> rates, latencies, halves;
-  for (const auto& [bytes, time] : train)
-    if (bytes >= kExpert) rates.push_back(static_cast<double>(bytes) / time);
-  const double rate = median_of(rates);
-  for (const auto& [bytes, time] : train)
-    if (bytes <= kSmall) latencies.push_back(time - calls - static_cast<double>(bytes) / rate);
-  const double latency = std::max(0.0, median_of(latencies));
-  for (const auto& [bytes, time] : train)
-    if (bytes > kSmall && bytes <= kMiddle)
-      halves.push_back((time - calls - latency) * rate - static_cast<double>(bytes));
-  // A half size would be the smallest copies' too.
-  const double half = std::max(0.0, std::min(median_of(halves), latency * rate));
-  return {{rate}, {latency - half / rate}, {static_cast<std::int64_t>(half)}};
-}
-
-struct HostCosts {
-  HostCalls calls;
-  std::array<Seconds, 5> dispatch;
-};
-
-// What a launch of each class costs by itself, the median over its shapes, times what launches cost more (or less) as an
-// engine mixes them: a class alone in a loop keeps its code in the caches, and a host's clocks drift between experiments.
-// The cheapest class is a bare launch, what others take more is their dispatch.
-HostCosts fit_host(const Measurement& m) {
-  HostCosts costs{};
-  std::array<double, 5> launch{};
-  for (std::size_t i = 0; i < launch.size(); ++i) {
-    std::vector<double> all;
-    for (const MeasuredPoint& point : m[std::string("launch/") + kKernelClasses[i]].points)
-      all.push_back(point.median());
-    launch[i] = median_of(all);
-  }
-  std::vector<double> ratios;
-  for (const MeasuredPoint& point : m["call/mixed"].points) {
-    if (point.parameters.at(2) == 1) continue;  // of the GPU
-    const std::vector<Kernel> kernels = mixed_kernels(point.parameters.at(0), point.parameters.at(1));
-    double sum = 0;
-    for (const Kernel& kernel : kernels) sum += launch[kernel.work.index()];
-    ratios.push_back(point.median() * static_cast<double>(kernels.size()) / sum);
-  }
-  for (double& each : launch) each *= median_of(ratios);
-  costs.calls.launch = {*std::min_element(launch.begin(), launch.end())};
-  for (std::size_t i = 0; i < launch.size(); ++i) costs.dispatch[i] = {launch[i] - costs.calls.launch.value};
-  std::vector<double> copies, work;
-  for (const MeasuredPoint& point : m["copy/call"].points) copies.push_back(point.median());
-  for (const MeasuredPoint& point : m["engine/call"].points) work.push_back(point.median());
-  costs.calls.copy = {median_of(copies)};
-  costs.calls.work = {median_of(work)};
-  costs.calls.record = {single(m, "call/record")};
-  costs.calls.wait = {single(m, "call/wait")};
-  return costs;
-}
-
-double slowdown(const Measurement& m, bool memory_bound) {
-  std::map<std::int64_t, std::map<std::int64_t, double>> by_kernel;
-  for (const MeasuredPoint& point : m["overlap/kernel"].points)
-    by_kernel[point.parameters.at(0)][point.parameters.at(1)] = point.median();
-  std::vector<double> all;
-  // The last two probes are products of many rows.
-  for (const auto& [kernel, times] : by_kernel)
-    if ((kernel < 7) == memory_bound) all.push_back(std::max(0.0, times.at(1) / times.at(0) - 1));
-  return median_of(all);
-}
-
-std::string spread(const Spread& s) { return fmt::format("+-{:.1f} %", 100 * s.deviation / s.value); }
 
 void write_curves(Text& out, const std::vector<Curve>& curves, std::size_t kernel_class,
                   const std::string& source) {
@@ -171,7 +71,7 @@ void write_curves(Text& out, const std::vector<Curve>& curves, std::size_t kerne
                                     curve.shape.begin() + kShapeDimensions[kernel_class]);
     out.line(6,
              fmt::format(
-                 "- {{shape: [{}], {}along: [{}], ratio: [{}]}}", list(shape, "{:g}"),
+                 "- {{shape: [{}], {}along: [{}], ratio: [{}]}}", list(shape, "{}"),
                  curve.format == WeightFormat::bf16 ? "" : fmt::format("format: {}, ", name_of(curve.format)),
                  list(curve.along, "{:.6g}"), list(curve.ratio, "{:.3f}")));
   }
@@ -291,6 +191,7 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   peak("bf16", rate->bf16);
   if (rate->fp8 > 0) peak("fp8", rate->fp8);
   out.value(2, "l2", fmt::format("{:.0f} B", number(m, "l2_bytes")), "as the driver tells");
+  out.value(2, "multiprocessors", m.about.at("multiprocessors"), "as the driver tells");
   out.value(2, "event_time", us(event_time), out.from("call/small_kernel_and_event less call/small_kernel"));
   out.value(2, "event_latency",
             us(std::max(0.0, single(m, "call/event_hop") - single(m, "call/small_kernel_and_event"))),
@@ -341,14 +242,21 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
     const FittedClass fitted = fit_kernels(platform, gpu, i, kernels);
     const std::string source = out.from(fmt::format("{}, {} points", experiment, kernels.size()));
     out.line(3, std::string(kKernelClasses[i]) + ":");
-    out.value(4, "floor", us(fitted.floor.value), source + ", " + spread(fitted.floor));
+    out.value(4, "floor", "0 us", "start takes its place");
+    out.value(4, "start", us(fitted.start.value), source + spread(fitted.start));
     out.value(4, "memory_efficiency", fmt::format("{:.4f}", fitted.memory_efficiency.value),
-              source + ", " + spread(fitted.memory_efficiency));
+              source + spread(fitted.memory_efficiency));
     out.value(4, "half_bytes", fmt::format("{} B", fitted.saturation.half_bytes.count),
-              source + ", " + spread(fitted.half_bytes));
+              source + spread(fitted.half_bytes));
     out.value(4, "compute_efficiency", fmt::format("{:.4f}", fitted.compute_efficiency.value),
-              source + ", " + spread(fitted.compute_efficiency));
+              source + spread(fitted.compute_efficiency));
     out.value(4, "tile_rows", std::to_string(fitted.saturation.tile_rows), source);
+    if (i == 2 || i == 4) {
+      out.value(4, "block", us(fitted.block.value), source + spread(fitted.block));
+      out.value(4, "serial", fmt::format("{:.4g} ns", fitted.serial.value * 1e9),
+                source + spread(fitted.serial));
+    }
+    if (i == 2) out.value(4, "resident", std::to_string(fitted.saturation.resident), source);
     out.value(4, "dispatch", us(host.dispatch[i].value),
               out.from(std::string("launch/") + kKernelClasses[i] + " less host_calls.launch"));
     write_curves(out, fitted.curves, i, source + ": median over the roofline's time");

@@ -19,11 +19,15 @@ struct Spread {
 };
 
 struct FittedClass {
+  /// Without a floor: its start takes the place.
   Saturation saturation;
-  Spread floor, memory_efficiency, half_bytes, compute_efficiency;
+  Spread memory_efficiency, half_bytes, compute_efficiency, start;
+  Spread block, serial;  // of attention and TopK; else 0
   std::vector<Curve> curves;
 };
 
+/// Least squares of ln(roofline / measured), with each of a few tile_rows, and of a few resident for attention; then
+/// curves of what is left, the geometric mean where kernels share a point.
 /// @param platform its device's saturation of the class is where the search begins
 FittedClass fit_kernels(Platform platform, DeviceId device, std::size_t kernel_class,
                         const std::vector<TimedKernel>& kernels);

@@ -59,11 +59,6 @@ void HostPool::pin() {
   pinned_ = true;
 }
 
-void HostPool::unpin() {
-  if (pinned_) check(cudaHostUnregister(data_), "cudaHostUnregister");
-  pinned_ = false;
-}
-
 HostPool::~HostPool() {
   if (pinned_) cudaHostUnregister(data_);
   ::munmap(data_, static_cast<std::size_t>(size_.count));

@@ -1,0 +1,122 @@
+// Keys of a scenario that change what it names: the model cut short, another platform.
+#include "sim/scenario/scenario.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/moe/tiny_model.hpp"
+#include "tests/moe/trace_helpers.hpp"
+
+using namespace specmoe;
+
+namespace {
+
+// Block 0 dense, then experts in every block.
+const std::string kThree = R"(name: three
+source: made up
+hidden: 64
+vocabulary: 100
+tied_embeddings: false
+format: bf16
+decoder: {layers: 3, moe_layers: [1, 2]}
+attention: {heads: 2, kv_heads: 2, head_dim: 32}
+experts: {routed: 4, top_k: 2, intermediate: 64, gated: true}
+dense: {intermediate: 128, gated: true}
+published: {total_billion: 0.0002, source: made up}
+)";
+
+Scenario load(const std::string& model, const std::string& override = "",
+              const std::string& own = "rtx4090") {
+  const TemporaryFolder folder;
+  folder.write("three.yaml", kThree);
+  folder.write("t5.yaml", kTinyEncoderDecoder);
+  folder.write("s.yaml", fmt::format(R"(name: s
+seed: 1
+platform: {}
+model: {}
+routing:
+  generate: {{zipf: 0.5, reuse: 0.3, correlation: 0}}
+workload: {{requests: 1, batch: 1, prompt_tokens: 4, output_tokens: 4}}
+placement: {{experts: dram}}
+cache: {{capacity: auto, eviction: lru}}
+)",
+                                     own, model));
+  return Scenario::load(folder / "s.yaml", override);
+}
+
+// What follows the file's name.
+std::string refusal(const std::string& model) {
+  const std::string message = message_of([&] { load(model); });
+  const std::size_t at = message.find("s.yaml:");
+  return at == std::string::npos ? message : message.substr(at);
+}
+
+}  // namespace
+
+TEST_CASE("scenario: model layers keeps the first blocks, their experts and parameters") {
+  // Tables 2 x 100 x 64, last norm 64. A block: two norms 2 x 64, attention 4 x 64 x 64. Dense: 3 x 64 x 128.
+  // Experts: router 4 x 64, 4 x 3 x 64 x 64 routed.
+  constexpr double around = 12'800 + 64, block = 128 + 16'384, dense = 24'576, moe = 256 + 49'152;
+  const Scenario whole = load("{name: three.yaml}");
+  CHECK(whole.model.blocks.size() == 3);
+  CHECK(whole.model.moe_layers == 2);
+  CHECK(whole.model.parameters().total == around + 3 * block + dense + 2 * moe);  // 185,792
+  const Scenario two = load("{name: three.yaml, layers: 2}");
+  REQUIRE(two.model.blocks.size() == 2);
+  CHECK(two.model.blocks[0].moe_layer == -1);
+  CHECK(two.model.blocks[1].moe_layer == 0);
+  CHECK(two.model.moe_layers == 1);
+  CHECK(two.model.parameters().total == around + 2 * block + dense + moe);  // 119,872
+  CHECK(two.model.resident_bytes() == Bytes{2 * 70'720});                   // 119,872 - 49,152 routed
+  CHECK(two.routing.open()->layers() == 1);
+  const Scenario all = load("{name: three.yaml, layers: 3}");
+  CHECK(all.model.parameters().total == whole.model.parameters().total);
+}
+
+TEST_CASE("scenario: model layers goes with the other keys of a model") {
+  const Scenario cut = load("{name: mixtral-8x7b, layers: 1, expert_format: int2, top_k: 1}");
+  CHECK(cut.model.blocks.size() == 1);
+  CHECK(cut.model.top_k == 1);
+  CHECK(cut.model.expert_format == WeightFormat::int2);
+}
+
+TEST_CASE(
+    "scenario: model layers is refused where it leaves no experts, for more blocks than there are, for "
+    "none") {
+  CHECK(refusal("{name: three.yaml, layers: 1}") ==
+        "s.yaml:4: model.layers: \"1\"; expected enough blocks to have experts");
+  CHECK(refusal("{name: three.yaml, layers: 4}") ==
+        "s.yaml:4: model.layers: \"4\"; expected a whole number from 1 to 3");
+  CHECK(refusal("{name: three.yaml, layers: 0}") ==
+        "s.yaml:4: model.layers: \"0\"; expected a whole number from 1 to 3");
+}
+
+TEST_CASE(
+    "scenario: model layers is refused for an encoder-decoder model, whose first blocks are the encoder") {
+  CHECK(load("{name: t5.yaml}").model.encoder_decoder());
+  CHECK(refusal("{name: t5.yaml, layers: 2}") ==
+        "s.yaml:4: model.layers: \"2\"; expected no such key for an encoder-decoder model");
+  CHECK(refusal("{name: switch-base-128, layers: 2}") ==
+        "s.yaml:4: model.layers: \"2\"; expected no such key for an encoder-decoder model");
+}
+
+TEST_CASE("scenario: a platform given beside the file takes the place of the scenario's") {
+  const Scenario own = load("three.yaml"), other = load("three.yaml", "h200_sxm");
+  CHECK(own.platform.name == "rtx4090");
+  CHECK(other.platform.name == "h200_sxm");
+  CHECK(other.strategies.at(0).bill.available == other.platform[other.platform.memory("vram")].capacity);
+  CHECK(other.strategies.at(0).bill.available > own.strategies.at(0).bill.available);  // 141 GB and 24 GB
+  CHECK(own.inputs != other.inputs);  // and so a result of the one is not taken for the other's
+}
+
+TEST_CASE(
+    "scenario: the platform given beside the file may be a file, and the scenario's own need not exist") {
+  const TemporaryFolder folder;
+  const auto home = std::filesystem::path(SPECMOE_SOURCE_DIR) / "platforms/h100_sxm_80gb.yaml";
+  std::string text = read_text(home);
+  text.replace(text.find("h100_sxm_80gb"), 13, "mine");
+  const Scenario scenario =
+      load("three.yaml", folder.write("mine.yaml", text).string(), "a_machine_that_nobody_described");
+  CHECK(scenario.platform.name == "mine");
+  CHECK(message_of([] { load("three.yaml", "h300"); }).find("h300") != std::string::npos);
+}

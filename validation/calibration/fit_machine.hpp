@@ -1,0 +1,36 @@
+// Links, host calls and slow-downs of a machine from its measurements: medians, no search.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/hardware/platform.hpp"
+#include "validation/calibration/measurement.hpp"
+
+namespace specmoe {
+
+/// Medians of an experiment's points whose first parameters are `head`, by their last parameter.
+std::map<std::int64_t, double> medians(const Measurement& measurement, const std::string& experiment,
+                                       const std::vector<std::int64_t>& head);
+/// The median of an experiment of one point.
+double single(const Measurement& measurement, const std::string& experiment);
+
+/// Seconds by bytes, of one copy alone and of one of a train with an event after each.
+Direction fit_direction(const std::map<std::int64_t, double>& one,
+                        const std::map<std::int64_t, double>& train, double event_time);
+/// @param calls what the host pays to queue a copy and its event
+Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls);
+
+struct HostCosts {
+  /// Without synchronize, which needs the link.
+  HostCalls calls;
+  std::array<Seconds, 5> dispatch;
+};
+HostCosts fit_host(const Measurement& measurement);
+
+/// By how much copies into the GPU's memory slow kernels that are bound by memory, or by arithmetic.
+double slowdown(const Measurement& measurement, bool memory_bound);
+
+}  // namespace specmoe
