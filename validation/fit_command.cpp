@@ -29,7 +29,7 @@ void fit(const Options& options) {
   FitOptions how;
   how.name = options.name.empty() ? std::filesystem::path(options.out).stem().string() : options.name;
   how.description = options.description.empty()
-                        ? measurement.about.at("gpu") + " in the machine that was measured"
+                        ? measurement.text("gpu") + " in the machine that was measured"
                         : options.description;
   how.file = std::filesystem::path(options.measurements).filename().string();
   const Fit fitted = fit_platform(measurement, how);

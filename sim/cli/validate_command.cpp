@@ -31,20 +31,14 @@ struct ValidateOptions {
 // measurements/<machine>.h5, and beside it <machine>_runs.h5 if it ran the engine; sorted.
 std::vector<std::filesystem::path> measurement_files(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;
-  if (!std::filesystem::is_directory(folder)) return files;
+  if (!std::filesystem::is_directory(folder))
+    throw InputError(folder.string(), 0, "no such folder", "a folder of measurements");
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::filesystem::path& file = entry.path();
     if (file.extension() == ".h5" && !file.stem().string().ends_with("_runs")) files.push_back(file);
   }
   std::sort(files.begin(), files.end());
   return files;
-}
-
-std::string platform_of(const Measurement& measurement, const std::filesystem::path& file) {
-  const auto platform = measurement.about.find("platform");
-  if (platform == measurement.about.end())
-    throw InputError(file.string(), 0, "/about: no platform", "the name of the machine's platform file");
-  return platform->second;
 }
 
 void append(std::vector<Comparison>& all, const std::vector<Comparison>& more) {
@@ -64,8 +58,9 @@ std::vector<Comparison> without_counts(std::vector<Comparison> all) {
 }
 
 // Those that do not hold, but for bounds without a point whose data were not asked for or are not here.
-std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, const ValidateOptions& options) {
-  std::vector<Breach> all = check(summaries, read_bounds(options.bounds));
+std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, const std::vector<Bound>& bounds,
+                                const ValidateOptions& options) {
+  std::vector<Breach> all = check(summaries, bounds);
   const bool tables = std::filesystem::is_directory(options.published);
   std::erase_if(all, [&](const Breach& breach) {
     return !breach.summary && (!options.machines.empty() || (breach.bound.kind == "published" && !tables));
@@ -74,6 +69,7 @@ std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, cons
 }
 
 void validate(const ValidateOptions& options) {
+  const std::vector<Bound> bounds = read_bounds(options.bounds);
   std::vector<std::string> unknown = options.machines;
   const auto wanted = [&](const std::string& machine) {
     std::erase(unknown, machine);
@@ -86,7 +82,7 @@ void validate(const ValidateOptions& options) {
   for (const std::filesystem::path& file : measurement_files(options.measurements)) {
     const std::string machine = file.stem();
     const Measurement measurement = Measurement::read(file);
-    measured.push_back(platform_of(measurement, file));
+    measured.push_back(measurement.text("platform"));
     real.push_back(machine);
     if (!wanted(machine)) continue;
     say(fmt::format("{}: comparing with {}\n", file.string(), measured.back()));
@@ -94,6 +90,10 @@ void validate(const ValidateOptions& options) {
     std::optional<RunTable> runs;
     if (std::filesystem::exists(runs_file)) runs = RunTable::read(runs_file);
     const RunTable* table = runs ? &*runs : nullptr;
+    if (table)
+      for (const std::string& name : runs_without_scenario(*table))
+        notes.push_back(
+            fmt::format("{}: {} is not scored: validation/runs has no such run", runs_file.string(), name));
     const Platform platform = Platform::load(measured.back());
     append(all, compare_measured(platform, machine, measurement, table));
     append(all, compare_unseen_models(machine + ", unseen models", measurement, table));
@@ -108,13 +108,12 @@ void validate(const ValidateOptions& options) {
   for (const std::string& platform : platform_names()) {
     if (std::find(measured.begin(), measured.end(), platform) != measured.end() || !wanted(platform))
       continue;
-    const std::size_t before = all.size();
+    const std::size_t size = all.size();
     append(all, compare_published(platform, options.published));
     append(all, compare_quoted(platform, home() / "validation/published/figures.yaml"));
     notes.push_back(fmt::format("{}: not measured here; {}", platform,
-                                all.size() == before
-                                    ? "nothing published to compare with either"
-                                    : fmt::format("{} published points", all.size() - before)));
+                                all.size() == size ? "nothing published to compare with either"
+                                                   : fmt::format("{} published points", all.size() - size)));
   }
   if (!unknown.empty())
     throw InputError(
@@ -122,7 +121,6 @@ void validate(const ValidateOptions& options) {
         "a file of " + options.measurements + " without .h5, or a platform that was not measured");
 
   const std::vector<ErrorSummary> summaries = summarize(all);
-  const std::vector<Bound> bounds = read_bounds(options.bounds);
   fmt::print("{}", summary_table(summaries, bounds));
   for (const std::string& note : notes) fmt::print("{}\n", note);
   if (!options.out.empty()) write_comparisons(all, options.out);
@@ -130,7 +128,7 @@ void validate(const ValidateOptions& options) {
   if (!options.page.empty())
     write_page(options.page,
                validation_page(all, summaries, bounds, "SpecMoE: simulated against measured", notes));
-  const std::vector<Breach> breaches = breaches_of(summaries, options);
+  const std::vector<Breach> breaches = breaches_of(summaries, bounds, options);
   for (const Breach& breach : breaches) say(breach.text() + "\n");
   if (!breaches.empty())
     throw CheckFailed(fmt::format("{} of {} bounds do not hold", breaches.size(), bounds.size()));

@@ -131,8 +131,8 @@ class StreamQueue final : public Worker {
 };
 
 /// Serves copies one at a time, first come, first served. A copy is its fixed cost, unless it begins on the date on
-/// which the one before ended, or an event later; then the way over the links and the work of a disk at either end, piece by piece and
-/// so together: it ends with the slowest.
+/// which the one before ended, or an event later; then the way over the links and the work of a disk at either end,
+/// piece by piece and so together: it ends with the slowest.
 class CopyEngine final {
  public:
   explicit CopyEngine(Workshop& shop);

@@ -346,7 +346,7 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
 
   const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
   if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
-  if (const auto grouped = engine.find("grouped")) 
+  if (const auto grouped = engine.find("grouped"))
     s.grouped = grouped->choice<Grouping>(
         {{"never", Grouping::never}, {"faster", Grouping::faster}, {"always", Grouping::always}});
   const auto workspace = engine.find("workspace");

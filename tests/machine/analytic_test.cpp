@@ -484,20 +484,5 @@ TEST_CASE("simulated machine: a program that only returns has taken the host's t
   CHECK(run.end == exactly(0.5e-6));
 }
 
-TEST_CASE("simulated machine: an event is released when nobody holds it") {
-  const Recording run = run_simulated(test_platform(), [](Machine& machine, auto& notes) {
-    const Stream a = machine.open_stream(kGpu, "a"), b = machine.open_stream(kGpu, "b");
-    machine.launch(a, kernel(1000));
-    Event event = machine.record(a);
-    const std::weak_ptr<EventState> watch = event;
-    machine.wait(b, event);
-    event.reset();
-    notes.push_back(watch.expired());
-    machine.synchronize(machine.record(b));
-    notes.push_back(watch.expired());
-  });
-  CHECK(run.notes == std::vector<double>{0, 1});
-}
-
 }  // namespace
 }  // namespace specmoe::testing

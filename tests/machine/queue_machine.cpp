@@ -142,11 +142,12 @@ void QueueMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, 
                                          : std::pair(from.index, to.index)];
   const auto time = copy_time(platform_, route, bytes, host);
   append(stream, calls(stream).work + calls(stream).copy, [this, stream, label, route, bytes, time, &engine] {
-    engine.copies.push_back(
-        {time.first, time.second, platform_[queue(stream).device].event_time.value, route.from, route.to, [this, stream, label, route, bytes](double start) {
-           if (observer_) observer_->copy_ended(stream, label, route, bytes, {start}, {clock_});
-           pump(queue(stream));
-         }});
+    engine.copies.push_back({time.first, time.second, platform_[queue(stream).device].event_time.value,
+                             route.from, route.to, [this, stream, label, route, bytes](double start) {
+                               if (observer_)
+                                 observer_->copy_ended(stream, label, route, bytes, {start}, {clock_});
+                               pump(queue(stream));
+                             }});
     if (engine.copies.size() == 1) next_copy(engine);
     return false;
   });

@@ -108,6 +108,7 @@ TEST_CASE("bounds: one that applies to nothing does not hold") {
 
 TEST_CASE("bounds: unknown measures, times without unit and shares with one are input errors") {
   const std::string start = "  - {machine: h100, kind: kernels, group: gemm, measure: ";
+  CHECK_THROWS_AS(bounds("  []\n"), InputError);  // would hold whatever happens
   CHECK_THROWS_AS(bounds(start + "most, at_most: 1}\n"), InputError);
   CHECK_THROWS_AS(bounds(start + "median_seconds, at_most: 1}\n"), InputError);
   CHECK_THROWS_AS(bounds(start + "mean, at_most: 5 %}\n"), InputError);
@@ -189,7 +190,7 @@ TEST_CASE(
       InputError);
 }
 
-TEST_CASE("specmoe validate: broken bounds end with 1, bounds that hold with 0, an unknown machine with 2") {
+TEST_CASE("specmoe validate: broken bounds end with 1, bounds that hold with 0, wrong arguments with 2") {
   const TemporaryFolder folder;
   const std::string how = "validate --machine a100_sxm_80gb --published nowhere --bounds bounds.yaml";
   folder.write("bounds.yaml",
@@ -209,4 +210,10 @@ TEST_CASE("specmoe validate: broken bounds end with 1, bounds that hold with 0, 
   CHECK(!read_comparisons(folder / "points.h5").empty());
 
   CHECK(specmoe_command(folder, "validate --machine h101").status == 2);
+  result = specmoe_command(folder, "validate --measurements nowhere");
+  CHECK(result.status == 2);
+  CHECK(result.err == "nowhere: no such folder; expected a folder of measurements\n");
+  result = specmoe_command(folder, "validate --bounds nowhere.yaml");
+  CHECK(result.status == 2);
+  CHECK(result.err == "nowhere.yaml: cannot be read; expected a YAML file\n");  // before anything is compared
 }

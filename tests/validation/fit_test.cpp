@@ -160,8 +160,9 @@ const Fit& fitted() {
 }
 const Device& gpu_of(const Platform& platform) { return platform[platform.first(Device::Kind::gpu)]; }
 
+// doctest's own scale of 1 would let any two times below a second be equal.
 void close(double fitted, double known, double share) {
-  CHECK(fitted == doctest::Approx(known).epsilon(share));
+  CHECK(fitted == doctest::Approx(known).epsilon(share * (1 + 1e-9)).scale(known == 0 ? 1e-12 : 0));
 }
 
 }  // namespace
@@ -327,6 +328,39 @@ TEST_CASE(
         "kTensorRates");
   m = synthetic(known_platform(), 2);
   m.about.erase("l2_bytes");
-  CHECK(message_of([&] { fit_platform(m, options()); }).find("measurement without \"l2_bytes\"") !=
+  CHECK(message_of([&] { fit_platform(m, options()); }).find("/about: no \"l2_bytes\"; expected") !=
         std::string::npos);
+  m.about["l2_bytes"] = "50 MB";
+  CHECK(message_of([&] {
+          fit_platform(m, options());
+        }).find("/about: l2_bytes: \"50 MB\"; expected a number") != std::string::npos);
+  m = synthetic(known_platform(), 2);
+  m.about.erase("gpu");
+  CHECK(message_of([&] { fit_platform(m, options()); }).find("/about: no \"gpu\"; expected") !=
+        std::string::npos);
+}
+
+TEST_CASE(
+    "fit: an experiment without points, times, or the points and parameters that the fit needs is an error") {
+  const auto refused = [](const std::string& name, const auto& change) {
+    Measurement m = synthetic(known_platform(), 2);
+    change(m.experiments.at(name));
+    return message_of([&] { fit_platform(m, options()); });
+  };
+  CHECK(refused("call/record", [](Experiment& e) { e.points.clear(); }).find("\"call/record\": no points") !=
+        std::string::npos);
+  CHECK(refused("kernels/gemm", [](Experiment& e) {
+          e.points.back().samples.clear();
+        }).find("a point without time") != std::string::npos);
+  CHECK(refused("kernels/top_k", [](Experiment& e) {
+          e.points.back().samples = {-1};
+        }).find("a point without time") != std::string::npos);
+  const std::string lacks =
+      "known.h5: an experiment without a point or parameter that the fit needs; expected what "
+      "specmoe-calibrate "
+      "measure writes";
+  CHECK(refused("copy/train", [](Experiment& e) { e.points.resize(1); }) == lacks);
+  CHECK(refused("copy/both_ways", [](Experiment& e) { e.points.resize(1); }) == lacks);
+  CHECK(refused("kernels/gemm", [](Experiment& e) { e.points.back().parameters.resize(2); }) == lacks);
+  CHECK(refused("kernels/grouped_gemm", [](Experiment& e) { e.points.back().parameters[1] = 0; }) == lacks);
 }

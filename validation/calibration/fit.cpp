@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <stdexcept>
 
 #include "sim/base/input_error.hpp"
 #include "validation/calibration/fit_kernels.hpp"
@@ -25,13 +26,6 @@ constexpr TensorRate kTensorRates[] = {{"7.5", 1024, 0},      {"8.0", 2048, 0}, 
                                        {"8.7", 2048, 0},      {"8.9", 1024, 2048}, {"9.0", 4096, 8192},
                                        {"10.0", 8192, 16384}, {"12.0", 1024, 2048}};
 
-double number(const Measurement& m, const std::string& key) {
-  const auto found = m.about.find(key);
-  if (found == m.about.end())
-    throw InputError("", 0, "measurement without \"" + key + "\"", "a whole measurement");
-  return std::stod(found->second);
-}
-
 struct Text {
   std::string yaml;
   std::string file;
@@ -49,6 +43,15 @@ struct Text {
 
 std::string us(double seconds) { return fmt::format("{:.4g} us", seconds * 1e6); }
 std::string gb(double rate) { return fmt::format("{:.5g} GB/s", rate * 1e-9); }
+
+// How far the samples of an experiment's points lie apart, of those whose first parameters are `head`: ", +-1.2 %".
+std::string samples(const Measurement& m, const std::string& experiment,
+                    const std::vector<std::int64_t>& head = {}) {
+  std::vector<double> all;
+  for (const MeasuredPoint& point : m[experiment].points)
+    if (std::equal(head.begin(), head.end(), point.parameters.begin())) all.push_back(point.spread());
+  return fmt::format(", samples +-{:.1f} %", 100 * median_of(all));
+}
 
 // Nothing where the search left the number as it began: the points do not tell it.
 std::string spread(const Spread& s) {
@@ -79,7 +82,8 @@ void write_curves(Text& out, const std::vector<Curve>& curves, std::size_t kerne
 
 }  // namespace
 
-Fit fit_platform(const Measurement& m, const FitOptions& options) {
+Fit fit_platform(const Measurement& m, const FitOptions& options) try {
+  m.check_times();
   Text out{"", options.file};
   const HostCosts host = fit_host(m);
   const double event_time = single(m, "call/small_kernel_and_event") - single(m, "call/small_kernel");
@@ -88,15 +92,15 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   out.line(0, "description: " + options.description);
   out.line(0,
            fmt::format("# Fitted by specmoe-calibrate fit to {}: {}, driver {}, CUDA {}, {}, {}, commit {}.",
-                       options.file, m.about.at("gpu"), m.about.at("driver"), m.about.at("cuda"),
-                       m.about.at("clocks"), m.about.at("date"), m.about.at("commit")));
+                       options.file, m.text("gpu"), m.text("driver"), m.text("cuda"), m.text("clocks"),
+                       m.text("date"), m.text("commit")));
   out.line(0, "\nmemories:");
   double host_rate = 0;
   for (const MeasuredPoint& point : m["host/memory"].points)
     host_rate = std::max(host_rate, 2 * 0x1p26 / point.median());
   out.line(1, "dram:");
   out.line(2, "kind: host");
-  out.value(2, "capacity", fmt::format("{:.0f} B", number(m, "host_memory_bytes")),
+  out.value(2, "capacity", fmt::format("{:.0f} B", m.number("host_memory_bytes")),
             "as the operating system tells");
   out.value(2, "reserved", "4 GB", "assumed: operating system", true);
   out.value(2, "read", gb(host_rate),
@@ -104,12 +108,11 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   out.value(2, "write", gb(host_rate), "as read");
   out.line(1, "vram:");
   out.line(2, "kind: device");
-  out.value(2, "capacity", fmt::format("{:.0f} B", number(m, "memory_bytes")), "as the driver tells");
-  out.value(2, "reserved",
-            fmt::format("{:.0f} B", number(m, "memory_bytes") - number(m, "memory_free_bytes")),
+  out.value(2, "capacity", fmt::format("{:.0f} B", m.number("memory_bytes")), "as the driver tells");
+  out.value(2, "reserved", fmt::format("{:.0f} B", m.number("memory_bytes") - m.number("memory_free_bytes")),
             "not free after the context was made");
-  out.value(2, "read", gb(number(m, "memory_peak")), "peak: memory clock and bus width as the driver tells");
-  out.value(2, "write", gb(number(m, "memory_peak")), "as read");
+  out.value(2, "read", gb(m.number("memory_peak")), "peak: memory clock and bus width as the driver tells");
+  out.value(2, "write", gb(m.number("memory_peak")), "as read");
 
   const bool has_disk = m.has("host/disk");
   double disk_rate = 0;
@@ -141,21 +144,29 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   out.line(0, "\nlinks:");
   out.line(1, "pcie:");
   out.line(2, "between: [dram, vram]");
-  out.value(2, "duplex", gb(std::floor(duplex * 1e-6) * 1e6), out.from("copy/both_ways, 256 MiB"));
-  const auto write_direction = [&](const char* key, const Direction& d, const std::string& source) {
+  out.value(2, "duplex", gb(std::floor(duplex * 1e-6) * 1e6),
+            out.from("copy/both_ways, 256 MiB") + samples(m, "copy/both_ways"));
+  const auto write_direction = [&](const char* key, const Direction& d, const std::string& source,
+                                   const std::string& one, const std::string& train, std::int64_t way) {
+    const std::string of_train = samples(m, train, {way});
     out.line(2, std::string(key) + ":");
-    out.value(3, "bandwidth", gb(d.bandwidth.value), source + ", the largest");
-    out.value(3, "latency", us(d.latency.value), source + ", alone, beyond a train's");
+    out.value(3, "bandwidth", gb(d.bandwidth.value), source + ", from 8 MiB" + of_train);
+    out.value(
+        3, "latency", us(d.latency.value),
+        source + (one == train ? ", the smallest" : ", alone, beyond a train's") + samples(m, one, {way}));
     out.value(3, "half_size", fmt::format("{} B", d.half_size.count),
-              source + ", 4 KiB to 4 MiB, less the event");
+              source + ", up to 4 MiB, beyond the bandwidth" + of_train);
     if (d.inline_size > Bytes{0})
       out.value(3, "inline_size", fmt::format("{} B", d.inline_size.count),
                 source + ": alone no longer than in a train");
   };
-  write_direction("forward", forward, out.from("copy/one and copy/train, in"));
-  write_direction("backward", backward, out.from("copy/one and copy/train, out"));
-  write_direction("pageable_forward", pageable(0), out.from("copy/pageable_train, in"));
-  write_direction("pageable_backward", pageable(1), out.from("copy/pageable_train, out"));
+  write_direction("forward", forward, out.from("copy/one and copy/train, in"), "copy/one", "copy/train", 0);
+  write_direction("backward", backward, out.from("copy/one and copy/train, out"), "copy/one", "copy/train",
+                  1);
+  write_direction("pageable_forward", pageable(0), out.from("copy/pageable_train, in"), "copy/pageable_train",
+                  "copy/pageable_train", 0);
+  write_direction("pageable_backward", pageable(1), out.from("copy/pageable_train, out"),
+                  "copy/pageable_train", "copy/pageable_train", 1);
 
   if (has_disk) {
     // The disk is the slower: its link only joins it to the memory.
@@ -171,17 +182,17 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   }
 
   const auto rate = std::find_if(std::begin(kTensorRates), std::end(kTensorRates), [&](const TensorRate& r) {
-    return m.about.at("compute_capability") == r.capability;
+    return m.text("compute_capability") == r.capability;
   });
   if (rate == std::end(kTensorRates))
     throw InputError(options.file, 0,
-                     "no peak rate known for compute capability " + m.about.at("compute_capability"),
+                     "no peak rate known for compute capability " + m.text("compute_capability"),
                      "a line for it in fit.cpp's kTensorRates");
-  const double clocks = number(m, "multiprocessors") * number(m, "clock_khz") * 1e3;
+  const double clocks = m.number("multiprocessors") * m.number("clock_khz") * 1e3;
   const auto peak = [&](const char* key, double each) {
     out.value(3, key, fmt::format("{:.4g} TFLOP/s", each * clocks * 1e-12),
               fmt::format("peak: {:.0f} a clock and multiprocessor x {} x {:.0f} MHz", each,
-                          m.about.at("multiprocessors"), number(m, "clock_khz") * 1e-3));
+                          m.text("multiprocessors"), m.number("clock_khz") * 1e-3));
   };
   out.line(0, "\ndevices:");
   out.line(1, "gpu:");
@@ -190,31 +201,36 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   out.line(2, "peak:");
   peak("bf16", rate->bf16);
   if (rate->fp8 > 0) peak("fp8", rate->fp8);
-  out.value(2, "l2", fmt::format("{:.0f} B", number(m, "l2_bytes")), "as the driver tells");
-  out.value(2, "multiprocessors", m.about.at("multiprocessors"), "as the driver tells");
-  out.value(2, "event_time", us(event_time), out.from("call/small_kernel_and_event less call/small_kernel"));
+  out.value(2, "l2", fmt::format("{:.0f} B", m.number("l2_bytes")), "as the driver tells");
+  out.value(2, "multiprocessors", m.text("multiprocessors"), "as the driver tells");
+  out.value(2, "event_time", us(event_time),
+            out.from("call/small_kernel_and_event less call/small_kernel") +
+                samples(m, "call/small_kernel_and_event"));
   out.value(2, "event_latency",
             us(std::max(0.0, single(m, "call/event_hop") - single(m, "call/small_kernel_and_event"))),
             out.from("call/event_hop less call/small_kernel_and_event"));
   out.line(2, "copy_slowdown:");
   out.value(3, "memory_bound", fmt::format("{:.3f}", slowdown(m, true)),
-            out.from("overlap/kernel, copies in: median of seven kernels"));
+            out.from("overlap/kernel, copies in: median of seven kernels") + samples(m, "overlap/kernel"));
   out.value(3, "compute_bound", fmt::format("{:.3f}", slowdown(m, false)),
-            out.from("overlap/kernel, copies in: median of two products"));
+            out.from("overlap/kernel, copies in: median of two products") + samples(m, "overlap/kernel"));
   // The round trip of routing: launch, kernel, answer, event, notice. What the first four do not explain is the last.
   const double answer = (backward.latency + Bytes{64 + backward.half_size.count} / backward.bandwidth).value;
   const double notice = std::max(0.0, single(m, "call/routing_round_trip") - host.calls.launch.value -
                                           single(m, "call/small_kernel") - answer - event_time);
   out.line(2, "host_calls:");
-  out.value(3, "launch", us(host.calls.launch.value),
-            out.from("launch/*: the cheapest class, median over shapes"));
-  out.value(3, "copy", us(host.calls.copy.value), out.from("copy/call, median over sizes"));
-  out.value(3, "record", us(host.calls.record.value), out.from("call/record"));
-  out.value(3, "wait", us(host.calls.wait.value), out.from("call/wait"));
+  out.value(
+      3, "launch", us(host.calls.launch.value),
+      out.from("launch/* and call/mixed: the cheapest class, median over shapes") + samples(m, "call/mixed"));
+  out.value(3, "copy", us(host.calls.copy.value),
+            out.from("copy/call, median over sizes") + samples(m, "copy/call"));
+  out.value(3, "record", us(host.calls.record.value), out.from("call/record") + samples(m, "call/record"));
+  out.value(3, "wait", us(host.calls.wait.value), out.from("call/wait") + samples(m, "call/wait"));
   out.value(3, "synchronize", us(notice),
-            out.from("call/routing_round_trip less launch, kernel, copy out and event"));
+            out.from("call/routing_round_trip less launch, kernel, copy out and event") +
+                samples(m, "call/routing_round_trip"));
   out.value(3, "work", us(host.calls.work.value),
-            out.from("engine/call: the engine on a machine that does nothing"));
+            out.from("engine/call: the engine on a machine that does nothing") + samples(m, "engine/call"));
   out.line(2, "kernels:");
 
   // So far a platform with any kernels; then class by class.
@@ -230,7 +246,7 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
       "  cpu:\n    kind: cpu\n    memory: dram\n    peak:\n      bf16: {{value: {:.3g} TFLOP/s, source: "
       "\"assumed: "
       "{} cores x 3 GHz x 32 operations a clock\", unverified: true}}\n",
-      number(m, "cores") * 3e9 * 32 * 1e-12, m.about.at("cores"));
+      m.number("cores") * 3e9 * 32 * 1e-12, m.text("cores"));
   Platform platform = Platform::read(Yaml::parse(neutral + cpu, options.file));
   const DeviceId gpu = platform.first(Device::Kind::gpu);
   for (std::size_t i = 0; i < std::size(kKernelClasses); ++i) {
@@ -263,6 +279,9 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) {
   }
   out.yaml += cpu;
   return {Platform::read(Yaml::parse(out.yaml, options.name + ".yaml")), out.yaml};
+} catch (const std::out_of_range&) {  // of at
+  throw InputError(options.file, 0, "an experiment without a point or parameter that the fit needs",
+                   "what specmoe-calibrate measure writes");
 }
 
 }  // namespace specmoe

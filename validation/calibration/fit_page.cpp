@@ -59,11 +59,11 @@ std::string fit_page(const Measurement& m, const Platform& platform) {
       "dark}}body{{font-family:"
       "sans-serif;max-width:75rem;margin:1rem auto;padding:0 1rem}}section "
       "div{{display:flex;flex-wrap:wrap;gap:1rem}}"
-      "svg{{max-width:100%;height:auto}}</style></head><body><h1>Fits of {0}</h1><p>{1}, {2}. Points that "
+      "svg{{flex:1 1 20rem;max-width:36rem;min-width:0;height:auto}}</style></head><body><h1>Fits of "
+      "{0}</h1><p>{1}, {2}. Points that "
       "were fitted on; "
       "those that were not are scored by specmoe validate.</p>\n{3}</body></html>\n",
-      escape_markup(platform.name), escape_markup(m.about.at("gpu")), escape_markup(m.about.at("date")),
-      body);
+      escape_markup(platform.name), escape_markup(m.text("gpu")), escape_markup(m.text("date")), body);
 }
 
 }  // namespace specmoe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
@@ -96,6 +97,34 @@ const Experiment& Measurement::operator[](const std::string& name) const {
   if (found == experiments.end())
     throw InputError(file_, 0, "no experiment \"" + name + "\"", "what specmoe-calibrate measure writes");
   return found->second;
+}
+
+void Measurement::check_times() const {
+  for (const auto& [name, experiment] : experiments) {
+    if (experiment.points.empty())
+      throw InputError(file_, 0, "experiment \"" + name + "\": no points",
+                       "what specmoe-calibrate measure writes");
+    for (const MeasuredPoint& point : experiment.points)
+      if (!(point.median() > 0) || std::isinf(point.median()))
+        throw InputError(file_, 0, "experiment \"" + name + "\": a point without time",
+                         "samples with a median above 0 s");
+  }
+}
+
+const std::string& Measurement::text(const std::string& key) const {
+  const auto found = about.find(key);
+  if (found == about.end())
+    throw InputError(file_, 0, "/about: no \"" + key + "\"", "what specmoe-calibrate measure writes");
+  return found->second;
+}
+
+double Measurement::number(const std::string& key) const {
+  const std::string& value = text(key);
+  char* end = nullptr;
+  const double parsed = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end != '\0' || !std::isfinite(parsed))
+    throw InputError(file_, 0, "/about: " + key + ": \"" + value + "\"", "a number");
+  return parsed;
 }
 
 Measurement Measurement::read(const std::filesystem::path& name) {

@@ -44,6 +44,11 @@ struct Measurement {
   /// @throws InputError if there is no such experiment.
   const Experiment& operator[](const std::string& name) const;
   bool has(const std::string& name) const { return experiments.count(name) > 0; }
+  /// @throws InputError if an experiment has no points, or one without a median above 0.
+  void check_times() const;
+  /// What `about` says. @throws InputError if it says nothing, or no number
+  const std::string& text(const std::string& key) const;
+  double number(const std::string& key) const;
 
   /// @throws InputError if the file is no measurement.
   static Measurement read(const std::filesystem::path& file);

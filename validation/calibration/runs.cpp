@@ -76,7 +76,9 @@ RunTable RunTable::read(const std::filesystem::path& name) {
     throw InputError(file.name(), 0, "not a file of runs", "what specmoe-calibrate run writes");
   RunTable table;
   const auto keys = file.read_strings("/about/keys"), values = file.read_strings("/about/values");
-  for (std::size_t i = 0; i < std::min(keys.size(), values.size()); ++i) table.about[keys[i]] = values[i];
+  if (keys.size() != values.size())
+    throw InputError(file.name(), 0, "/about: keys and values differ in length", "a value for each key");
+  for (std::size_t i = 0; i < keys.size(); ++i) table.about[keys[i]] = values[i];
   const auto copied = file.read<std::int64_t>("/run/copied");
   for (const std::string& run : file.read_strings("/run/name")) table.runs.push_back({run, 0, {}});
   const auto run = file.read<std::int64_t>("/step/run"), repeat = file.read<std::int64_t>("/step/repeat");

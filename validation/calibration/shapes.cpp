@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <set>
+#include <stdexcept>
 #include <utility>
 
 #include "models/moe/model.hpp"
@@ -196,7 +197,13 @@ std::vector<std::int64_t> parameters_of(const Kernel& kernel) {
 }
 
 Kernel kernel_of(std::size_t kernel_class, const std::vector<std::int64_t>& p) {
-  const auto format = [&](std::size_t i) { return static_cast<WeightFormat>(p.at(i)); };
+  const std::size_t sizes = kernel_class < 2 ? p.size() - 1 : p.size();  // the last is a format
+  for (std::size_t i = 0; i < sizes; ++i)
+    if (p.at(i) < 1) throw std::out_of_range("a kernel without size");
+  const auto format = [&](std::size_t i) {
+    if (p.at(i) < 0 || p.at(i) > static_cast<int>(WeightFormat::int2)) throw std::out_of_range("no format");
+    return static_cast<WeightFormat>(p.at(i));
+  };
   switch (kernel_class) {
     case 0:
       return {Gemm{p.at(0), p.at(1), p.at(2), format(3)}};
@@ -293,6 +300,11 @@ std::vector<Kernel> mixed_kernels(std::int64_t model, std::int64_t sequences) {
         mixed.one_expert(block, -1, 1), mixed.one_expert(block, -1, 1), mixed.combine(block, sequences)})
     all.insert(all.end(), part.begin(), part.end());
   return all;
+}
+
+int copy_train_length(std::int64_t bytes, bool pageable) {
+  const std::int64_t all = pageable ? 16 << 20 : 64 << 20, most = pageable ? 50 : 100;
+  return static_cast<int>(std::clamp<std::int64_t>(all / bytes, 2, most));
 }
 
 std::vector<PredictorPass> predictor_passes() {

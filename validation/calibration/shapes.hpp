@@ -30,6 +30,9 @@ bool of_first_half(const MoeModel& model);
 /// What a decoding block launches, two experts by themselves among it: of qwen1.5-moe-a2.7b (model 0) or mixtral-8x7b (1).
 std::vector<Kernel> mixed_kernels(std::int64_t model, std::int64_t sequences);
 
+/// Copies in a train of one size: of pinned memory, or of pageable.
+int copy_train_length(std::int64_t bytes, bool pageable);
+
 /// A predictor's forward pass as the kernels that it launches.
 struct PredictorPass {
   const char* name;

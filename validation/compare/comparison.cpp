@@ -109,6 +109,7 @@ std::vector<Bound> read_bounds(const std::filesystem::path& file) {
                       measure == Measure::median_seconds ? at_most.seconds().value : at_most.number(0, 100),
                       fmt::format("{}:{}", item.file(), item.line())});
   }
+  if (bounds.empty()) document["bounds"].fail("at least one");
   return bounds;
 }
 

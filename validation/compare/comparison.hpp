@@ -15,10 +15,11 @@ namespace specmoe {
 /// One point that was measured, and the same simulated.
 struct Comparison {
   std::string machine;  // "h100"
-  /// "copies", "kernels" or "runs" of a machine that was measured here; "published" tables and single "quoted"
-  /// figures of one that was not.
+  /// Of a machine that was measured here: "copies", "kernels", the mean step in "decode" and "prefill", the machine's
+  /// own repeats of it ("repeated") and, as counts instead of times, what the engine decided ("counts"). Of one that was
+  /// not: "published" tables and single "quoted" figures.
   std::string kind;
-  std::string group;                   // "gemm", "pinned in, 256 KiB and more", "qwen1.5-moe-b4"
+  std::string group;                   // "gemm", "pinned in, 256 KiB and more", "bound by the link"
   std::string label;                   // what the point is
   double measured = 0, simulated = 0;  // s; measured above 0
 

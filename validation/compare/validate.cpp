@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "models/hardware/kernel_price.hpp"
@@ -41,6 +43,8 @@ std::string size_text(std::int64_t bytes) {
 struct CopyProbe {
   std::int64_t out = 0, bytes = 0;
   int count = 1;
+  /// With an event after each.
+  bool train = false;
   HostMemory host = HostMemory::pinned;
 };
 
@@ -61,11 +65,11 @@ std::vector<double> simulate_copies(const Platform& platform, const std::vector<
         for (int i = 0; i < probe.count; ++i) {
           machine.copy(stream, probe.out ? device : host, probe.out ? host : device, {probe.bytes},
                        probe.host);
-          if (probe.host == HostMemory::pinned || probe.count > 1) end = machine.record(stream);
+          if (probe.train) end = machine.record(stream);
         }
         // A pageable copy has ended when its call returns.
         const double of_host = (machine.now() - begin).value;
-        if (end) machine.synchronize(end);
+        if (probe.host == HostMemory::pinned) machine.synchronize(end = machine.record(stream));
         if (probe.host == HostMemory::pageable) {
           times.push_back(of_host / probe.count);
         } else {
@@ -106,7 +110,7 @@ class Collector {
         machine_(machine),
         measurement_(measurement) {}
 
-  void copies(const std::string& experiment, const std::string& how, HostMemory host, int count) {
+  void copies(const std::string& experiment, const std::string& how, HostMemory host, bool train) {
     std::vector<CopyProbe> probes;
     std::vector<const MeasuredPoint*> points;
     for (const MeasuredPoint& point : measurement_[experiment].points) {
@@ -114,13 +118,14 @@ class Collector {
       if (direction == 2) {  // a kernel of the copy's traffic, to the simulator
         constexpr std::int64_t kRow = 2048;
         const Seconds time = kernel_time(platform_, gpu_, {Elementwise{(bytes / 2 + kRow - 1) / kRow, kRow}});
-        const Seconds event = count > 1 ? platform_[gpu_].event_time : Seconds{};
+        const Seconds event = train ? platform_[gpu_].event_time : Seconds{};
         add("copies",
             fmt::format("within the GPU, {}, {} 256 KiB", how, bytes >= 256 << 10 ? "from" : "below"),
             size_text(bytes), point.median(), (time + event).value);
         continue;
       }
-      probes.push_back({direction, bytes, count, host});
+      const int copies = train ? copy_train_length(bytes, host == HostMemory::pageable) : 1;
+      probes.push_back({direction, bytes, copies, train, host});
       points.push_back(&point);
     }
     const std::vector<double> times = simulate_copies(platform_, probes);
@@ -137,7 +142,9 @@ class Collector {
     std::vector<CopyProbe> probes;
     const Experiment& experiment = measurement_["copy/expert"];
     for (const MeasuredPoint& point : experiment.points)
-      if (point.parameters.at(1) == 1) probes.push_back({0, point.parameters.at(0), 8, HostMemory::pinned});
+      if (point.parameters.at(1) == 1)
+        probes.push_back({0, point.parameters.at(0), copy_train_length(point.parameters.at(0), false), true,
+                          HostMemory::pinned});
     const std::vector<double> times = simulate_copies(platform_, probes);
     std::size_t i = 0;
     for (const MeasuredPoint& point : experiment.points)
@@ -183,6 +190,7 @@ class Collector {
       for (const Strategy& strategy : scenario.strategies)
         for (const EngineRun& run : table.runs) {
           if (run.name != scenario.name + "/" + strategy.name) continue;
+          check_steps(run);
           measured.push_back(&run);
           works.push_back([&] { return simulated_run(scenario, strategy); });
         }
@@ -202,6 +210,15 @@ class Collector {
     result.push_back({machine_, kind, group, label, measured, simulated});
   }
 
+  void check_steps(const EngineRun& run) const {
+    const auto same = [&](const auto& repeat) { return repeat.size() == run.repeats.front().size(); };
+    if (run.repeats.empty() || run.repeats.front().empty() ||
+        !std::all_of(run.repeats.begin(), run.repeats.end(), same))
+      throw InputError(machine_ + "_runs.h5", 0,
+                       "run \"" + run.name + "\": no steps, or not as many in each repeat",
+                       "what specmoe-calibrate run writes");
+  }
+
   // The regime, a byte; then the steps.
   static std::string simulated_run(const Scenario& scenario, const Strategy& strategy) {
     std::vector<RunStep> steps;
@@ -213,7 +230,9 @@ class Collector {
       regime = Regime::pageable;
     else if (std::max(busy.copies, busy.kernels) > busy.host)
       regime = busy.copies > busy.kernels ? Regime::link : Regime::gpu;
-    return std::string(1, static_cast<char>(regime)) + bytes_of(steps);
+    std::string result(1, static_cast<char>(regime));
+    result += bytes_of(steps);
+    return result;
   }
 
   // Mean step of a phase: of each step the shortest of the repeats, since what disturbs a machine only adds.
@@ -270,16 +289,33 @@ class Collector {
 }  // namespace
 
 std::vector<Comparison> compare_measured(const Platform& platform, const std::string& machine,
-                                         const Measurement& measurement, const RunTable* runs) {
+                                         const Measurement& measurement, const RunTable* runs) try {
+  measurement.check_times();
   Collector all(platform, machine, measurement);
-  all.copies("copy/one_score", "one by one", HostMemory::pinned, 1);
-  all.copies("copy/train_score", "back to back", HostMemory::pinned, 8);
-  all.copies("copy/pageable_one_score", "one by one", HostMemory::pageable, 1);
-  all.copies("copy/pageable_train_score", "back to back", HostMemory::pageable, 8);
+  all.copies("copy/one_score", "one by one", HostMemory::pinned, false);
+  all.copies("copy/train_score", "back to back", HostMemory::pinned, true);
+  all.copies("copy/pageable_one_score", "one by one", HostMemory::pageable, false);
+  all.copies("copy/pageable_train_score", "back to back", HostMemory::pageable, true);
   all.experts();
   all.kernels();
   if (runs) all.runs(*runs, {});
   return all.result;
+} catch (const std::out_of_range&) {  // of at
+  throw InputError(machine + ".h5", 0,
+                   "an experiment without a parameter that is compared, or with one out of range",
+                   "what specmoe-calibrate measure writes");
+}
+
+std::vector<std::string> runs_without_scenario(const RunTable& runs) {
+  std::set<std::string> known;
+  for (const auto& file : validation_scenarios()) {
+    const Scenario scenario = Scenario::load(file);
+    for (const Strategy& strategy : scenario.strategies) known.insert(scenario.name + "/" + strategy.name);
+  }
+  std::vector<std::string> names;
+  for (const EngineRun& run : runs.runs)
+    if (!known.count(run.name)) names.push_back(run.name);
+  return names;
 }
 
 std::vector<Comparison> compare_unseen_models(const std::string& machine, const Measurement& measurement,

@@ -16,6 +16,9 @@ namespace specmoe {
 std::vector<Comparison> compare_measured(const Platform& platform, const std::string& machine,
                                          const Measurement& measurement, const RunTable* runs);
 
+/// Names of the runs that no scenario of validation/runs is for, so that compare_measured leaves them out.
+std::vector<std::string> runs_without_scenario(const RunTable& runs);
+
 /// What a platform fitted on the kernels of one half of the models says of those of the other half: of every measured
 /// shape that the first half does not have, and of the other half's runs.
 std::vector<Comparison> compare_unseen_models(const std::string& machine, const Measurement& measurement,

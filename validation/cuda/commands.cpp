@@ -209,7 +209,8 @@ void add_commands(CLI::App& app) {
   command
       ->add_option("--only", measuring->only,
                    "Parts: pageable, host, engine, pinned, calls, overlap, kernels")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(CLI::IsMember({"pageable", "host", "engine", "pinned", "calls", "overlap", "kernels"}));
   command->callback([measuring] { measure(*measuring); });
 
   auto running = std::make_shared<RunOptions>();

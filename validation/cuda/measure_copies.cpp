@@ -3,6 +3,7 @@
 #include <set>
 
 #include "models/moe/model.hpp"
+#include "validation/calibration/shapes.hpp"
 #include "validation/cuda/experiments.hpp"
 
 namespace specmoe::cuda {
@@ -73,10 +74,6 @@ class Copies {
   std::int64_t host_at_ = 0, device_at_ = 0;
 };
 
-int train_length(std::int64_t bytes) {
-  return static_cast<int>(std::clamp<std::int64_t>((64 << 20) / bytes, 2, 100));
-}
-
 // Sizes of every shipped model's expert, and the matrices that it is made of.
 std::set<std::pair<std::int64_t, std::int64_t>> experts() {
   std::set<std::pair<std::int64_t, std::int64_t>> all;
@@ -123,7 +120,7 @@ void measure_pageable_copies(Bench& bench) {
                  count;
         }));
         train.points.push_back(bench.harness.repeat({direction, bytes}, [&] {
-          const int count = std::clamp<int>(static_cast<int>((1 << 24) / bytes), 2, 50);
+          const int count = copy_train_length(bytes, true);
           return host_seconds([&] {
                    for (int i = 0; i < count; ++i) {
                      copies.copy(direction, bytes, stream);
@@ -165,7 +162,7 @@ void measure_pinned_copies(Bench& bench) {
         harness.train(2, copy);
         one.points.push_back(
             harness.repeat({direction, bytes}, [&] { return harness.train(1, copy).device; }));
-        const int length = train_length(bytes);
+        const int length = copy_train_length(bytes, false);
         train.points.push_back(harness.repeat({direction, bytes},
                                               [&] { return harness.train(length, copy_and_record).device; }));
         if (!odd) {
@@ -194,7 +191,7 @@ void measure_pinned_copies(Bench& bench) {
   Experiment two{"seconds on the GPU a copy in, on two streams at once: of all copies", {"bytes"}, {}};
   const OwnedEvent start[2], end[2];
   for (const std::int64_t bytes : {std::int64_t{1} << 20, std::int64_t{1} << 24, std::int64_t{1} << 28}) {
-    const int length = std::max(4, train_length(bytes));
+    const int length = std::max(4, copy_train_length(bytes, false));
     const auto run = [&](Direction first, Direction second) {
       harness.block(stream);
       start[0].record(stream);
@@ -235,8 +232,9 @@ void measure_pinned_copies(Bench& bench) {
         after.record(stream);
       };
       harness.train(1, expert);
-      pieces.points.push_back(harness.repeat(
-          {bytes, count}, [&] { return harness.train(std::max(2, train_length(bytes)), expert).device; }));
+      pieces.points.push_back(harness.repeat({bytes, count}, [&] {
+        return harness.train(std::max(2, copy_train_length(bytes, false)), expert).device;
+      }));
     }
   bench.out.experiments["copy/expert"] = std::move(pieces);
 }
