@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "sim/base/input_error.hpp"
+#include "tests/approx.hpp"
 #include "tests/moe/trace_helpers.hpp"
 
 using namespace specmoe;
@@ -200,9 +201,9 @@ TEST_CASE("yaml: every unit of bytes, whole after rounding") {
 TEST_CASE("yaml: every unit of time, bandwidth and arithmetic") {
   const auto x = [](const std::string& value) { return parsed("x: " + value)["x"]; };
   CHECK(x("2 s").seconds() == Seconds{2});
-  CHECK(x("3 ms").seconds().value == doctest::Approx(3e-3));
-  CHECK(x("2.5 us").seconds().value == doctest::Approx(2.5e-6));
-  CHECK(x("4 ns").seconds().value == doctest::Approx(4e-9));
+  CHECK(x("3 ms").seconds().value == specmoe::approx(3e-3));
+  CHECK(x("2.5 us").seconds().value == specmoe::approx(2.5e-6));
+  CHECK(x("4 ns").seconds().value == specmoe::approx(4e-9));
   CHECK(x("1000 B/s").bandwidth() == BytesPerSecond{1e3});
   CHECK(x("5 kB/s").bandwidth() == BytesPerSecond{5e3});
   CHECK(x("6 MB/s").bandwidth() == BytesPerSecond{6e6});

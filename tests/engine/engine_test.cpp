@@ -10,6 +10,7 @@
 
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
+#include "tests/approx.hpp"
 #include "tests/engine/random_scenario.hpp"
 #include "tests/machine/test_platform.hpp"
 #include "tests/moe/tiny_model.hpp"
@@ -265,7 +266,7 @@ TEST_CASE("engine: with nothing to wait for, a step takes its critical path and 
     simulate(platform, [&](Machine& machine) { run_engine(machine, model, source, workload, s, totals); });
     return fmt::format("{:a}", totals.steps.at(0).exposed_stall().value);
   });
-  CHECK(std::stod(exposed) == doctest::Approx(2 * (10e-6 + 16 / 25e9)).epsilon(1e-6));
+  CHECK(std::stod(exposed) == specmoe::approx(2 * (10e-6 + 16 / 25e9)).epsilon(1e-6));
 }
 
 namespace {

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "models/hardware/kernel_price.hpp"
+#include "tests/approx.hpp"
 #include "tests/machine/test_platform.hpp"
 
 using namespace specmoe;
@@ -21,11 +22,11 @@ TEST_CASE("kernel time: the largest of the floor, the traffic and the padded ari
   p.devices[1].peak[WeightFormat::bf16] = {100e12};
   p.devices[1].saturation[0] = {{5e-6}, 0.8, {1'000'000}, 0.5, 16};
   // traffic: (2 (1000 x 1000 + 1 x 2000) + 1e6) B / 0.8e12 B/s = 3.755 us, below the floor
-  CHECK(gemm(p, 1, 1000, 1000).value == doctest::Approx(5e-6));
+  CHECK(gemm(p, 1, 1000, 1000).value == specmoe::approx(5e-6));
   // traffic: (2 (1e8 + 2e4) + 1e6) B / 0.8e12 B/s = 251.3 us
-  CHECK(gemm(p, 1, 10'000, 10'000).value == doctest::Approx(251.3e-6).epsilon(1e-6));
+  CHECK(gemm(p, 1, 10'000, 10'000).value == specmoe::approx(251.3e-6).epsilon(1e-6));
   // arithmetic: 2 x 65 rows padded to 80 x 1e8 / 50e12 = 320 us
-  CHECK(gemm(p, 65, 10'000, 10'000).value == doctest::Approx(320e-6).epsilon(1e-9));
+  CHECK(gemm(p, 65, 10'000, 10'000).value == specmoe::approx(320e-6).epsilon(1e-9));
 }
 
 TEST_CASE("kernel time: grouped experts fill whole tiles each, and stored formats save their traffic") {
@@ -37,16 +38,16 @@ TEST_CASE("kernel time: grouped experts fill whole tiles each, and stored format
     return kernel_time(p, kGpu, {GroupedGemm{rows, groups, 1000, 1000}}).value;
   };
   // 8 rows over 8 experts: each padded to 16: 2 x 128 x 1e6 / 1e12 = 256 us; over one expert: 32 us
-  CHECK(grouped(8, 8) == doctest::Approx(256e-6));
-  CHECK(grouped(8, 1) == doctest::Approx(32e-6));
+  CHECK(grouped(8, 8) == specmoe::approx(256e-6));
+  CHECK(grouped(8, 1) == specmoe::approx(32e-6));
   // 9 rows over 8 experts: one has 2 rows, still one tile, so as 8 over 8; 129 over 8: one has 17 rows, two
   // tiles, the others 16: 2 x (32 + 7 x 16) x 1e6 / 1e12 = 288 us
-  CHECK(grouped(9, 8) == doctest::Approx(256e-6));
-  CHECK(grouped(129, 8) == doctest::Approx(288e-6));
+  CHECK(grouped(9, 8) == specmoe::approx(256e-6));
+  CHECK(grouped(129, 8) == specmoe::approx(288e-6));
   // mxfp4: 4.25 bits of 16: 0.53125 B x 1e8 + activations
   p.devices[1].peak[WeightFormat::bf16] = {1e18};
   CHECK(gemm(p, 1, 10'000, 10'000, WeightFormat::mxfp4).value ==
-        doctest::Approx((53'125'000 + 40'000) * 1e-12).epsilon(1e-9));
+        specmoe::approx((53'125'000 + 40'000) * 1e-12).epsilon(1e-9));
 }
 
 TEST_CASE("kernel time: one more row over the same experts never costs less") {
@@ -97,9 +98,9 @@ TEST_CASE(
   p.devices[1].peak = {
       {WeightFormat::bf16, {1e12}}, {WeightFormat::fp8, {2e12}}, {WeightFormat::int8, {4e12}}};
   // 2 x 1e8 operations
-  CHECK(gemm(p, 100, 1000, 1000).value == doctest::Approx(200e-6));
-  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::int8).value == doctest::Approx(200e-6));
-  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::fp8).value == doctest::Approx(100e-6));
+  CHECK(gemm(p, 100, 1000, 1000).value == specmoe::approx(200e-6));
+  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::int8).value == specmoe::approx(200e-6));
+  CHECK(gemm(p, 100, 1000, 1000, WeightFormat::fp8).value == specmoe::approx(100e-6));
   p.memories[2].read = {1e9};
   p.devices[1].saturation[3].memory_efficiency = 2;
   p.devices[1].l2 = {10'000'000};
@@ -107,6 +108,6 @@ TEST_CASE(
     return kernel_time(p, kGpu, {Elementwise{rows, 1, 1, 0}}).value;
   };
   // 8 MB at 2 GB/s = 4 ms; 30 MB: 10 MB at 2 GB/s and 20 MB at 1 GB/s = 25 ms
-  CHECK(elementwise(4'000'000) == doctest::Approx(4e-3));
-  CHECK(elementwise(15'000'000) == doctest::Approx(25e-3));
+  CHECK(elementwise(4'000'000) == specmoe::approx(4e-3));
+  CHECK(elementwise(15'000'000) == specmoe::approx(25e-3));
 }

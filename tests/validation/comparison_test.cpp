@@ -7,6 +7,7 @@
 
 #include "sim/base/input_error.hpp"
 #include "sim/base/plot.hpp"
+#include "tests/approx.hpp"
 #include "tests/cli/command.hpp"
 #include "validation/compare/page.hpp"
 #include "validation/compare/quoted.hpp"
@@ -43,15 +44,15 @@ TEST_CASE("summaries: mean, median and worst of each group and of all, in order 
   CHECK(named(5) == "h200 kernels gemm");
   CHECK(named(6) == "h200 kernels all");
   CHECK(s[0].points == 3);
-  CHECK(s[0].mean_absolute == doctest::Approx(0.15));  // (10 + 5 + 30) / 3 %
-  CHECK(s[0].median_absolute == doctest::Approx(0.10));
-  CHECK(s[0].worst == doctest::Approx(-0.30));
+  CHECK(s[0].mean_absolute == specmoe::approx(0.15));  // (10 + 5 + 30) / 3 %
+  CHECK(s[0].median_absolute == specmoe::approx(0.10));
+  CHECK(s[0].worst == specmoe::approx(-0.30));
   CHECK(s[0].worst_label == "m 4");
-  CHECK(s[0].mean_absolute_seconds == doctest::Approx(14e-6 / 3));  // (1 + 1 + 12) / 3 us
-  CHECK(s[0].median_absolute_seconds == doctest::Approx(1e-6));
+  CHECK(s[0].mean_absolute_seconds == specmoe::approx(14e-6 / 3));  // (1 + 1 + 12) / 3 us
+  CHECK(s[0].median_absolute_seconds == specmoe::approx(1e-6));
   CHECK(s[2].points == 4);
-  CHECK(s[2].mean_absolute == doctest::Approx(0.1625));  // (10 + 5 + 30 + 20) / 4 %
-  CHECK(s[2].median_absolute == doctest::Approx(0.15));  // of 5, 10, 20, 30 %
+  CHECK(s[2].mean_absolute == specmoe::approx(0.1625));  // (10 + 5 + 30 + 20) / 4 %
+  CHECK(s[2].median_absolute == specmoe::approx(0.15));  // of 5, 10, 20, 30 %
 }
 
 TEST_CASE("summaries: a point without a time is our own fault and named") {
@@ -177,12 +178,12 @@ TEST_CASE(
 )");
   const std::vector<Comparison> all = compare_quoted("rtx4090", file);
   REQUIRE(all.size() == 3);
-  CHECK(all[0].measured == doctest::Approx(2e-3));  // 26 MB / 13 GB/s
+  CHECK(all[0].measured == specmoe::approx(2e-3));  // 26 MB / 13 GB/s
   // four in a row at 26 GB/s: 1 ms each, and a latency and a half_size between them
-  CHECK(all[0].simulated == doctest::Approx(1e-3).epsilon(0.02));
+  CHECK(all[0].simulated == specmoe::approx(1e-3).epsilon(0.02));
   // both ways have 38 GB/s together: 260 MB / 19 GB/s = 13.7 ms
-  CHECK(all[1].simulated == doctest::Approx(13.7e-3).epsilon(0.02));
-  CHECK(all[2].measured == doctest::Approx(20e-6));  // 2e9 / 100e12
+  CHECK(all[1].simulated == specmoe::approx(13.7e-3).epsilon(0.02));
+  CHECK(all[2].measured == specmoe::approx(20e-6));  // 2e9 / 100e12
   CHECK_THROWS_AS(
       compare_quoted("rtx4090", folder.write("x.yaml",
                                              "figures:\n  - {platform: rtx4091, group: a, label: b, source: "

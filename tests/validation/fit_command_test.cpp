@@ -3,15 +3,17 @@
 #include <algorithm>
 
 #include "tests/cli/command.hpp"
+#include "validation/calibration/measurement.hpp"
 
 using namespace specmoe;
 
 TEST_CASE("specmoe-calibrate: fit of a missing, a foreign and an incomplete file ends with 2 and one line") {
   const TemporaryFolder folder;
   folder.write("text.h5", "gpu: H100\n");
-  for (const char* arguments :
-       {"fit missing.h5 --out a.yaml", "fit text.h5 --out a.yaml", "fit . --out a.yaml", "fit text.h5", "fit",
-        "", "frobnicate", "fit text.h5 --out a.yaml --frobnicate"}) {
+  Measurement().write(folder / "empty.h5");
+  for (const char* arguments : {"fit missing.h5 --out a.yaml", "fit text.h5 --out a.yaml",
+                                "fit empty.h5 --out a.yaml", "fit . --out a.yaml", "fit text.h5", "fit", "",
+                                "frobnicate", "fit text.h5 --out a.yaml --frobnicate"}) {
     CAPTURE(arguments);
     const CommandResult result = calibrate_command(folder, arguments);
     CHECK(result.status == 2);

@@ -3,6 +3,7 @@
 
 #include "models/hardware/kernel_price.hpp"
 #include "sim/base/build_info.hpp"
+#include "tests/approx.hpp"
 #include "tests/cli/command.hpp"
 #include "validation/calibration/fit.hpp"
 #include "validation/calibration/shapes.hpp"
@@ -22,7 +23,7 @@ TEST_CASE("platforms: those of measured machines are what fit makes of their mea
     for (std::size_t i = 0; i < std::size(kKernelClasses); ++i)
       for (const Kernel& kernel : shapes_to_score(i))
         CHECK(kernel_time(shipped, gpu, kernel).value ==
-              doctest::Approx(kernel_time(fitted, gpu, kernel).value).epsilon(0.02));
+              specmoe::approx(kernel_time(fitted, gpu, kernel).value).epsilon(0.02));
     CHECK(shipped.links.front().forward.bandwidth == fitted.links.front().forward.bandwidth);
     CHECK(shipped[gpu].host_calls.launch == fitted[gpu].host_calls.launch);
     CHECK(shipped[gpu].event_time == fitted[gpu].event_time);

@@ -26,6 +26,17 @@ constexpr TensorRate kTensorRates[] = {{"7.5", 1024, 0},      {"8.0", 2048, 0}, 
                                        {"8.7", 2048, 0},      {"8.9", 1024, 2048}, {"9.0", 4096, 8192},
                                        {"10.0", 8192, 16384}, {"12.0", 1024, 2048}};
 
+// As YAML and C++ both read it.
+std::string quoted(const std::string& text) {
+  std::string all = "\"";
+  for (const char c : text)
+    if (c == '"' || c == '\\')
+      all += std::string("\\") + c;
+    else
+      all += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  return all + "\"";
+}
+
 struct Text {
   std::string yaml;
   std::string file;
@@ -88,8 +99,8 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
   const HostCosts host = fit_host(m);
   const double event_time = single(m, "call/small_kernel_and_event") - single(m, "call/small_kernel");
 
-  out.line(0, "name: " + options.name);
-  out.line(0, "description: " + options.description);
+  out.line(0, "name: " + quoted(options.name));
+  out.line(0, "description: " + quoted(options.description));
   out.line(0,
            fmt::format("# Fitted by specmoe-calibrate fit to {}: {}, driver {}, CUDA {}, {}, {}, commit {}.",
                        options.file, m.text("gpu"), m.text("driver"), m.text("cuda"), m.text("clocks"),

@@ -34,31 +34,26 @@ Direction fit_direction(const std::map<std::int64_t, double>& one,
   const double half = std::max(0.0, median_of(halves));
   // Copies that one alone takes no longer than one of a train travel inline.
   std::int64_t inline_size = 0;
-  for (const auto& [bytes, time] : one)
-    if (bytes < 16384 && time < train.at(bytes)) inline_size = bytes;
+  for (const auto& [bytes, time] : one) {
+    if (bytes >= 16384 || time >= train.at(bytes)) break;
+    inline_size = bytes;
+  }
   for (const auto& [bytes, time] : one)
     if (bytes >= 4096 && bytes <= kMiddle)
       latencies.push_back(time - (static_cast<double>(bytes) + half) / rate);
   return {{rate}, {std::max(0.0, median_of(latencies))}, {static_cast<std::int64_t>(half)}, {inline_size}};
 }
 
-// A pageable copy ends before its call returns, so every one finds its engine idle: what the smallest take is latency,
-// what those of the middle take more is the half size.
+// A pageable copy ends before its call returns, so every one finds its engine idle: what the smallest take is latency.
 Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls) {
   constexpr std::int64_t kSmall = 16 << 10;
-  std::vector<double> rates, latencies, halves;
+  std::vector<double> rates, latencies;
   for (const auto& [bytes, time] : train)
     if (bytes >= kExpert) rates.push_back(static_cast<double>(bytes) / time);
   const double rate = median_of(rates);
   for (const auto& [bytes, time] : train)
     if (bytes <= kSmall) latencies.push_back(time - calls - static_cast<double>(bytes) / rate);
-  const double latency = std::max(0.0, median_of(latencies));
-  for (const auto& [bytes, time] : train)
-    if (bytes > kSmall && bytes <= kMiddle)
-      halves.push_back((time - calls - latency) * rate - static_cast<double>(bytes));
-  // A half size would be the smallest copies' too.
-  const double half = std::max(0.0, std::min(median_of(halves), latency * rate));
-  return {{rate}, {latency - half / rate}, {static_cast<std::int64_t>(half)}};
+  return {{rate}, {std::max(0.0, median_of(latencies))}, {0}};
 }
 
 // What a launch of each class costs by itself, the median over its shapes, times what launches cost more (or less) as an

@@ -19,6 +19,7 @@ void measure(Bench& bench, std::size_t kernel_class, const std::vector<Kernel>& 
     const Kernel& kernel = kernels[i];
     if (const auto* gemm = std::get_if<Gemm>(&kernel.work); gemm && !bench.runner.supports(gemm->weights))
       continue;
+    if (memory_traffic(kernel) > bench.runner.arena()) continue;  // on a small GPU
     const auto call = [&](int) { bench.runner.launch(bench.harness.stream(), kernel); };
     const int calls = bench.harness.calls_of(call);
     const auto points = bench.harness.repeat_all(parameters_of(kernel), [&] {

@@ -29,6 +29,8 @@ class KernelRunner {
   /// Whether launch() takes this weight format on this GPU.
   bool supports(WeightFormat format) const;
 
+  /// Bytes that one kernel's weights or caches may have.
+  Bytes arena() const { return {static_cast<std::int64_t>(arena_.size())}; }
   Element element() const { return element_; }
   /// The next so many bytes of the arena.
   char* next(Bytes bytes);
