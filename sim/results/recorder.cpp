@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/base/statistics.hpp"
+
 namespace specmoe {
 
 // The growing datasets of a run; destroyed before the file is closed.
@@ -142,15 +144,6 @@ void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& ro
   if (timeline_) timeline_->copy(stream, label, route, bytes, start, end);
 }
 
-static double percentile(std::vector<double> values, double share) {
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  std::sort(values.begin(), values.end());
-  const double at = share * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<std::size_t>(at);
-  const std::size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
-}
-
 RunSummary Recorder::finish(Seconds total_time) {
   columns_.reset();  // flushes
   const auto ratio = [](double a, double b) {
@@ -166,8 +159,8 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.total_time = total_time.value;
   s.ttft = ratio(first_token_time_, static_cast<double>(first_tokens_));
   s.tpot = ratio(token_time_, static_cast<double>(s.decoded_tokens));
-  s.tpot_p50 = percentile(decode, 0.50);
-  s.tpot_p99 = percentile(std::move(decode), 0.99);
+  s.tpot_p50 = quantile(decode, 0.50);
+  s.tpot_p99 = quantile(std::move(decode), 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
   s.late_rate = ratio(static_cast<double>(decode_late_), static_cast<double>(decode_accesses_));

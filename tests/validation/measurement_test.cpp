@@ -111,13 +111,6 @@ TEST_CASE("measurement: median and spread of samples in any order") {
   CHECK(median_of({4, 1, 2, 3}) == 2.5);
 }
 
-TEST_CASE("measurement: a parameter is found by its name") {
-  const Experiment experiment{"", {"direction", "bytes"}, {}};
-  CHECK(experiment.column("direction") == 0);
-  CHECK(experiment.column("bytes") == 1);
-  CHECK_THROWS_AS(experiment.column("byte"), std::out_of_range);
-}
-
 TEST_CASE("measurement: a file of another format, no file and a damaged one are errors of one line") {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& name) {

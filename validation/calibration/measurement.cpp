@@ -9,19 +9,13 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/statistics.hpp"
 
 namespace specmoe {
 
 namespace {
 
 constexpr const char* kFormat = "specmoe-measurements";
-
-double quantile(const std::vector<double>& sorted, double share) {
-  const double at = share * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<std::size_t>(at);
-  const std::size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
@@ -71,25 +65,31 @@ void read_group(const H5File& file, const std::string& path, Measurement& all) {
 
 }  // namespace
 
-double median_of(std::vector<double> values) {
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  std::sort(values.begin(), values.end());
-  return quantile(values, 0.5);
+About read_about(const H5File& file) {
+  const auto keys = file.read_strings("/about/keys"), values = file.read_strings("/about/values");
+  if (keys.size() != values.size())
+    throw InputError(file.name(), 0, "/about: keys and values differ in length", "a value for each key");
+  About about;
+  for (std::size_t i = 0; i < keys.size(); ++i) about[keys[i]] = values[i];
+  return about;
 }
+
+void write_about(H5File& file, const About& about) {
+  std::vector<std::string> keys, values;
+  for (const auto& [key, value] : about) {
+    keys.push_back(key);
+    values.push_back(value);
+  }
+  file.write_strings("/about/keys", keys);
+  file.write_strings("/about/values", values);
+}
+
+double median_of(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
 double MeasuredPoint::median() const { return median_of(samples); }
 
 double MeasuredPoint::spread() const {
-  if (samples.empty()) return std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> sorted = samples;
-  std::sort(sorted.begin(), sorted.end());
-  return (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / quantile(sorted, 0.5);
-}
-
-std::size_t Experiment::column(const std::string& name) const {
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) throw std::out_of_range("experiment without parameter " + name);
-  return static_cast<std::size_t>(found - names.begin());
+  return (quantile(samples, 0.75) - quantile(samples, 0.25)) / 2 / median();
 }
 
 const Experiment& Measurement::operator[](const std::string& name) const {
@@ -133,10 +133,7 @@ Measurement Measurement::read(const std::filesystem::path& name) {
     throw InputError(file.name(), 0, "not a file of measurements", "what specmoe-calibrate measure writes");
   Measurement all;
   all.file_ = file.name();
-  const auto keys = file.read_strings("/about/keys"), values = file.read_strings("/about/values");
-  if (keys.size() != values.size())
-    throw InputError(file.name(), 0, "/about: keys and values differ in length", "a value for each key");
-  for (std::size_t i = 0; i < keys.size(); ++i) all.about[keys[i]] = values[i];
+  all.about = read_about(file);
   read_group(file, "", all);
   return all;
 }
@@ -146,13 +143,7 @@ void Measurement::write(const std::filesystem::path& name) const {
   file.set("/", "format", kFormat);
   file.set("/", "version", std::int64_t{1});
   file.set("/", "specmoe", version());
-  std::vector<std::string> keys, values;
-  for (const auto& [key, value] : about) {
-    keys.push_back(key);
-    values.push_back(value);
-  }
-  file.write_strings("/about/keys", keys);
-  file.write_strings("/about/values", values);
+  write_about(file, about);
   for (const auto& [path, experiment] : experiments) {
     const std::string group = "/" + path;
     std::size_t most = 0;

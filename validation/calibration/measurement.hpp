@@ -16,6 +16,14 @@
 
 namespace specmoe {
 
+class H5File;
+
+/// What describes a machine and a measuring run, by key.
+using About = std::map<std::string, std::string>;
+/// @throws InputError if the file has none
+About read_about(const H5File& file);
+void write_about(H5File& file, const About& about);
+
 /// One shape or size that was measured.
 struct MeasuredPoint {
   std::vector<std::int64_t> parameters;
@@ -31,13 +39,10 @@ struct Experiment {
   std::string description;
   std::vector<std::string> names;
   std::vector<MeasuredPoint> points;
-
-  /// Column of a parameter. @throws std::out_of_range
-  std::size_t column(const std::string& name) const;
 };
 
 struct Measurement {
-  std::map<std::string, std::string> about;
+  About about;
   /// By name; a name may have parts: "copy/one".
   std::map<std::string, Experiment> experiments;
 

@@ -37,13 +37,8 @@ void RunTable::write(const std::filesystem::path& name) const {
   file.set("/", "format", kFormat);
   file.set("/", "version", std::int64_t{1});
   file.set("/", "specmoe", version());
-  std::vector<std::string> keys, values, names;
-  for (const auto& [key, value] : about) {
-    keys.push_back(key);
-    values.push_back(value);
-  }
-  file.write_strings("/about/keys", keys);
-  file.write_strings("/about/values", values);
+  write_about(file, about);
+  std::vector<std::string> names;
   std::vector<std::int64_t> copied, run, repeat;
   std::vector<const RunStep*> steps;
   for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -75,10 +70,7 @@ RunTable RunTable::read(const std::filesystem::path& name) {
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "not a file of runs", "what specmoe-calibrate run writes");
   RunTable table;
-  const auto keys = file.read_strings("/about/keys"), values = file.read_strings("/about/values");
-  if (keys.size() != values.size())
-    throw InputError(file.name(), 0, "/about: keys and values differ in length", "a value for each key");
-  for (std::size_t i = 0; i < keys.size(); ++i) table.about[keys[i]] = values[i];
+  table.about = read_about(file);
   const auto copied = file.read<std::int64_t>("/run/copied");
   for (const std::string& run : file.read_strings("/run/name")) table.runs.push_back({run, 0, {}});
   const auto run = file.read<std::int64_t>("/step/run"), repeat = file.read<std::int64_t>("/step/repeat");

@@ -11,12 +11,12 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "sim/engine/engine.hpp"
 #include "sim/scenario/scenario.hpp"
+#include "validation/calibration/measurement.hpp"
 
 namespace specmoe {
 
@@ -35,7 +35,7 @@ struct EngineRun {
 };
 
 struct RunTable {
-  std::map<std::string, std::string> about;
+  About about;
   std::vector<EngineRun> runs;
 
   /// @throws InputError if the file is no table of runs.
