@@ -105,11 +105,18 @@ void read_routing(const MoeModel& model, RoutingSource& source, const Step& step
   std::tie(out.first_layer, out.end_layer) = layers_of(model, step.prefill);
   const std::int64_t row_size = static_cast<std::int64_t>(out.layers) * out.top_k;
   out.experts.resize(static_cast<std::size_t>(out.tokens * row_size));
-  std::span<std::int16_t> rest(out.experts);
+  out.prefill = step.prefill;
+  out.weights.resize(source.has_weights() ? out.experts.size() : 0);
+  out.requests.clear();
+  std::size_t at = 0;
   for (const Slice& slice : step.slices) {
     const auto size = static_cast<std::size_t>(slice.rows * row_size);
-    source.read(slice.request, slice.first_row, slice.rows, rest.first(size));
-    rest = rest.subspan(size);
+    source.read(slice.request, slice.first_row, slice.rows, std::span(out.experts).subspan(at, size));
+    if (source.has_weights())
+      source.read_weights(slice.request, slice.first_row, slice.rows,
+                          std::span(out.weights).subspan(at, size));
+    out.requests.insert(out.requests.end(), static_cast<std::size_t>(slice.rows), slice.request);
+    at += size;
   }
 }
 

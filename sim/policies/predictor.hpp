@@ -21,9 +21,20 @@ struct StepRouting {
   /// First and one past the last MoE layer that the step runs through.
   int first_layer = 0, end_layer = 0;
   std::vector<std::int16_t> experts;  // [token, layer, rank]; -1 = not routed
+  /// [token, layer, rank] gate weights as the model applies them; empty where the routing has none.
+  std::vector<float> weights;
+  /// [token] the request that the token belongs to. Tokens of a request are neighbours, in order of position.
+  std::vector<std::int64_t> requests;
+  bool prefill = false;
 
   std::span<const std::int16_t> at(std::int64_t token, int layer) const {
     return std::span(experts).subspan(static_cast<std::size_t>((token * layers + layer) * top_k),
+                                      static_cast<std::size_t>(top_k));
+  }
+  /// Empty where there are none.
+  std::span<const float> weights_at(std::int64_t token, int layer) const {
+    if (weights.empty()) return {};
+    return std::span(weights).subspan(static_cast<std::size_t>((token * layers + layer) * top_k),
                                       static_cast<std::size_t>(top_k));
   }
 };

@@ -35,6 +35,12 @@ class RoutingSource {
   /// @throws InputError if the rows do not exist or the file is damaged.
   virtual void read(std::int64_t request, std::int64_t first_row, std::int64_t rows,
                     std::span<std::int16_t> out) = 0;
+  /// Whether read_weights() has an answer.
+  virtual bool has_weights() const { return false; }
+  /// [row, layer, rank] gate weights as the model applies them, of what read() gives. @throws InputError as read();
+  /// std::logic_error if has_weights() is false.
+  virtual void read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                            std::span<float> out);
   /// One line for reports: what this routing is and where it came from.
   virtual std::string description() const = 0;
 };

@@ -52,8 +52,10 @@ class RoutingTrace : public RoutingSource {
   void read(std::int64_t request, std::int64_t first_row, std::int64_t rows,
             std::span<std::int16_t> out) override;
   std::string description() const override;
-  /// [row, layer, rank] gate weights. @throws InputError if the trace has none.
-  void read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows, std::span<float> out);
+  bool has_weights() const override { return header_.has_weights; }
+  /// @throws InputError also if the trace has none.
+  void read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                    std::span<float> out) override;
 
  private:
   struct Block {
