@@ -39,7 +39,8 @@ void RunTable::write(const std::filesystem::path& name) const {
   file.set("/", "specmoe", version());
   write_about(file, about);
   std::vector<std::string> names;
-  std::vector<std::int64_t> copied, run, repeat;
+  std::vector<std::int64_t> copied, run, repeat, probed_run, probed_repeat;
+  std::vector<double> launch, copy;
   std::vector<const RunStep*> steps;
   for (std::size_t i = 0; i < runs.size(); ++i) {
     names.push_back(runs[i].name);
@@ -50,6 +51,12 @@ void RunTable::write(const std::filesystem::path& name) const {
         repeat.push_back(static_cast<std::int64_t>(j));
         steps.push_back(&step);
       }
+    for (std::size_t j = 0; j < runs[i].hosts.size(); ++j) {
+      probed_run.push_back(static_cast<std::int64_t>(i));
+      probed_repeat.push_back(static_cast<std::int64_t>(j));
+      launch.push_back(runs[i].hosts[j].launch);
+      copy.push_back(runs[i].hosts[j].copy);
+    }
   }
   file.write_strings("/run/name", names);
   file.write("/run/copied", copied);
@@ -62,7 +69,33 @@ void RunTable::write(const std::filesystem::path& name) const {
   };
   for (const auto& [path, member] : kCounts) column(path, member);
   for (const auto& [path, member] : kTimes) column(path, member);
+  file.write("/host/run", probed_run);
+  file.write("/host/repeat", probed_repeat);
+  file.write("/host/launch", launch);
+  file.write("/host/copy", copy);
   file.flush();
+}
+
+// Of a run every repeat was probed, or none.
+static void read_hosts(const H5File& file, RunTable& table) {
+  if (!file.exists("/host")) return;
+  const auto run = file.read<std::int64_t>("/host/run"), repeat = file.read<std::int64_t>("/host/repeat");
+  const auto launch = file.read<double>("/host/launch"), copy = file.read<double>("/host/copy");
+  const auto fail = [&](const std::string& what) {
+    throw InputError(file.name(), 0, "/host: " + what, "a probe for each repeat of a run, in their order");
+  };
+  if (repeat.size() != run.size() || launch.size() != run.size() || copy.size() != run.size())
+    fail("columns of different length");
+  for (std::size_t i = 0; i < run.size(); ++i) {
+    if (run[i] < 0 || run[i] >= static_cast<std::int64_t>(table.runs.size())) fail("a run that is not there");
+    std::vector<HostState>& hosts = table.runs[static_cast<std::size_t>(run[i])].hosts;
+    if (repeat[i] != static_cast<std::int64_t>(hosts.size())) fail("a repeat that is not the next");
+    if (!(launch[i] > 0) || !(copy[i] >= 0)) fail("a time that is not above 0");
+    hosts.push_back({launch[i], copy[i]});
+  }
+  for (const EngineRun& each : table.runs)
+    if (!each.hosts.empty() && each.hosts.size() != each.repeats.size())
+      fail(each.name + ": another number than its repeats");
 }
 
 RunTable RunTable::read(const std::filesystem::path& name) {
@@ -95,6 +128,7 @@ RunTable RunTable::read(const std::filesystem::path& name) {
     repeats[static_cast<std::size_t>(repeat[i])].push_back(steps[i]);
   }
   for (std::size_t i = 0; i < copied.size(); ++i) table.runs[i].copied = copied[i];
+  read_hosts(file, table);
   return table;
 }
 

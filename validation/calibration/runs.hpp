@@ -8,6 +8,8 @@
 //   /step/{run,repeat,prefill,sequences,tokens,accesses,hits,misses,issued,demand_bytes,prefetch_bytes}
 //                          int64 [step]
 //   /step/{duration,expert_wait}   float64 [step], s
+//   /host/{run,repeat}     int64 [probe], optional: the host was probed just before and just after this repeat
+//   /host/{launch,copy}    float64 [probe], s: see HostState
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -27,11 +29,24 @@ struct RunStep {
   double duration = 0, expert_wait = 0;  // s
 };
 
+/// Bytes of the copy that a HostState tells of.
+constexpr std::int64_t kProbedCopy = 16 << 20;
+
+/// How fast a host was beside a run.
+struct HostState {
+  /// Seconds a launch of mixed_kernels(0, 1), as the experiment call/mixed times them with the GPU free.
+  double launch = 0;
+  /// Seconds a copy of kProbedCopy out of pageable memory; 0 where the run's memory was pinned.
+  double copy = 0;
+};
+
 /// One strategy of one scenario.
 struct EngineRun {
   std::string name;
   std::int64_t copied = 0;
   std::vector<std::vector<RunStep>> repeats;
+  /// Of each repeat, the mean of before and after; empty where the host was not probed.
+  std::vector<HostState> hosts{};
 };
 
 struct RunTable {

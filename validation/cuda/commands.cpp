@@ -14,6 +14,7 @@
 #include "validation/calibration/runs.hpp"
 #include "validation/cuda/about.hpp"
 #include "validation/cuda/experiments.hpp"
+#include "validation/cuda/host_probe.hpp"
 
 namespace specmoe::cuda {
 
@@ -117,7 +118,7 @@ void measure(const MeasureOptions& options) {
 struct RunOptions {
   std::vector<std::string> scenarios;
   std::string out, platform, pool;
-  int repeats = 2;
+  int repeats = 3;
 };
 
 // Experts of a scenario, all of them: what the host must hold.
@@ -125,15 +126,25 @@ Bytes all_experts(const Scenario& scenario) {
   return scenario.model.expert_bytes() * (scenario.model.moe_layers * scenario.model.experts);
 }
 
+// Short runs are repeated up to three times as often, so that a host's hiccup is one of many; one repeat less of those
+// that take tens of seconds.
 EngineRun run_strategy(const Scenario& scenario, const Strategy& strategy, KernelRunner& runner,
-                       const HostPool& host, int repeats) {
-  EngineRun result{scenario.name + "/" + strategy.name, 0, {}};
+                       const HostPool& host, HostProbe& probe, int repeats) {
+  constexpr double kShort = 0.6, kLong = 20;
+  EngineRun result{scenario.name + "/" + strategy.name, 0, {}, {}};
   const ExpertPlaces places{static_cast<std::int64_t>(scenario.model.blocks.size()), scenario.model.experts,
                             scenario.model.expert_bytes(), strategy.settings.cache_capacity};
-  for (int i = 0; i < repeats; ++i) {
+  double time = 0;
+  for (int i = 0; i < 3 * repeats; ++i) {
+    if (i >= repeats && time > kShort) break;
+    if (i >= std::max(1, repeats - 1) && time > kLong) break;
     CudaMachine machine(scenario.platform, runner, host, places);
+    const HostState before = probe.measure(!host.pinned());
     result.repeats.push_back(run_steps(machine, scenario, strategy));
     machine.drain();
+    const HostState after = probe.measure(!host.pinned());
+    result.hosts.push_back({(before.launch + after.launch) / 2, (before.copy + after.copy) / 2});
+    for (const RunStep& step : result.repeats.back()) time += step.duration;
     result.copied = machine.copied().count;
     if (i == 0 && !machine.verify()) throw std::runtime_error(result.name + ": an expert arrived damaged");
   }
@@ -163,6 +174,7 @@ void run(const RunOptions& options) {
   progress(fmt::format("filling {:.0f} GB of host memory", static_cast<double>(most.count) * 1e-9), 0);
   KernelRunner runner(arena_size());
   HostPool host(most);
+  HostProbe probe(runner, host);
   table.about["host_pool_bytes"] = std::to_string(most.count);
   // Pageable first: memory that was pinned before is copied more slowly, by a third and more in what was measured.
   for (const HostMemory kind : {HostMemory::pageable, HostMemory::pinned}) {
@@ -171,15 +183,11 @@ void run(const RunOptions& options) {
       host.pin();
     }
     for (std::size_t i = 0; i < scenarios.size(); ++i) {
-      bool warm = false;
       for (const Strategy& strategy : scenarios[i].strategies) {
         const std::string name = scenarios[i].name + "/" + strategy.name;
         if (strategy.settings.host_memory != kind || done.count(name)) continue;
-        // cuBLAS chooses its kernels for the shapes of a scenario when it meets them first.
-        if (!warm) run_strategy(scenarios[i], strategy, runner, host, 1);
-        warm = true;
         progress(name, static_cast<double>(i) / static_cast<double>(scenarios.size()));
-        table.runs.push_back(run_strategy(scenarios[i], strategy, runner, host, options.repeats));
+        table.runs.push_back(run_strategy(scenarios[i], strategy, runner, host, probe, options.repeats));
         table.write(options.out);
       }
     }
@@ -222,7 +230,7 @@ void add_commands(CLI::App& app) {
       ->required();
   command->add_option("--platform", running->platform, "Platform instead of the scenarios'");
   command->add_option("--pool", running->pool, "At most so much host memory for experts, e.g. \"32 GiB\"");
-  command->add_option("--repeats", running->repeats, "Times that each run is repeated")
+  command->add_option("--repeats", running->repeats, "Times that each run is repeated; short ones more often")
       ->check(CLI::Range(1, 100));
   command->callback([running] { run(*running); });
 }

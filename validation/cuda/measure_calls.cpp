@@ -4,6 +4,7 @@
 #include "validation/calibration/null_machine.hpp"
 #include "validation/calibration/shapes.hpp"
 #include "validation/cuda/experiments.hpp"
+#include "validation/cuda/host_probe.hpp"
 
 namespace specmoe::cuda {
 
@@ -177,11 +178,8 @@ void measure_calls(Bench& bench) {
       const auto launches = static_cast<double>(kernels.size());
       auto points = harness.repeat_all({model, sequences, 0}, [&] {
         const CallTime time = harness.train(8, call);
-        const double free = host_seconds([&] {
-          for (int i = 0; i < 8; ++i) call(i);
-        });
-        stream.synchronize();
-        return std::vector<double>{time.host / launches, time.device / launches, free / 8 / launches};
+        return std::vector<double>{time.host / launches, time.device / launches,
+                                   seconds_a_launch(bench.runner, stream, kernels)};
       });
       for (std::size_t i = 0; i < points.size(); ++i) {
         points[i].parameters[2] = static_cast<std::int64_t>(i);
