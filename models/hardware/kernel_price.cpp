@@ -13,14 +13,19 @@ double ratio(std::int64_t count, std::int64_t of) {
   return real(count) / real(std::max<std::int64_t>(1, of));
 }
 
-// ln(ratio) at a point along the curve.
-double log_ratio(const Curve& curve, double along) {
+// A curve's value at a point along it: piecewise linear in ln(along), constant beyond its ends.
+template <class Value>
+double at(const Curve& curve, double along, const Value& value) {
   const auto right = std::lower_bound(curve.along.begin(), curve.along.end(), along);
-  if (right == curve.along.begin()) return std::log(curve.ratio.front());
-  if (right == curve.along.end()) return std::log(curve.ratio.back());
+  if (right == curve.along.begin()) return value(0);
+  if (right == curve.along.end()) return value(curve.along.size() - 1);
   const auto i = static_cast<std::size_t>(right - curve.along.begin());
   const double share = std::log(along / curve.along[i - 1]) / std::log(curve.along[i] / curve.along[i - 1]);
-  return (1 - share) * std::log(curve.ratio[i - 1]) + share * std::log(curve.ratio[i]);
+  return (1 - share) * value(i - 1) + share * value(i);
+}
+
+double log_ratio(const Curve& curve, double along) {
+  return at(curve, along, [&](std::size_t i) { return std::log(curve.ratio[i]); });
 }
 
 constexpr std::size_t kMostDimensions = 5;
@@ -202,7 +207,18 @@ KernelPrice kernel_price(const Platform& platform, DeviceId id, const Kernel& ke
   const Roofline line = roofline(platform, id, kernel);
   const Seconds alone = line.time() * correction(device, kernel);
   return {alone,
-          alone * (1 + (line.memory_bound() ? device.copy_slowdown_memory : device.copy_slowdown_compute))};
+          alone * (1 + (line.memory_bound() ? device.copy_slowdown_memory : device.copy_slowdown_compute)),
+          launch_call(device, kernel)};
+}
+
+Seconds launch_call(const Device& device, const Kernel& kernel) {
+  const std::size_t kernel_class = kernel.work.index();
+  const Seconds call = device.host_calls.work + device.host_calls.launch;
+  const ShapePoint point = shape_point(kernel, device.saturation[kernel_class].tile_rows);
+  for (const Curve& curve : device.curves[kernel_class])
+    if (!curve.dispatch.empty() && curve.format == point.format && curve.shape == point.shape)
+      return call + Seconds{at(curve, point.along, [&](std::size_t i) { return curve.dispatch[i].value; })};
+  return call + device.saturation[kernel_class].dispatch;
 }
 
 const KernelPrice& KernelPrices::price(const Kernel& kernel) {

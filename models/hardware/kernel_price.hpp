@@ -69,11 +69,16 @@ double correction(const Device& device, const Kernel& kernel);
 /// Time of a kernel alone on a device: roofline_time * correction.
 Seconds kernel_time(const Platform& platform, DeviceId device, const Kernel& kernel);
 
+/// What the launch of a kernel costs the host: work, launch and dispatch; the dispatch of a curve of the kernel's own
+/// shape, piecewise linear in ln(along), or else its class's.
+Seconds launch_call(const Device& device, const Kernel& kernel);
+
 struct KernelPrice {
   Seconds alone;  // kernel_time
   /// When it starts while a copy crosses links into or out of the device's memory: (1 + Device::copy_slowdown) of
   /// it.
   Seconds beside_copies;
+  Seconds launch;  // launch_call
 };
 KernelPrice kernel_price(const Platform& platform, DeviceId device, const Kernel& kernel);
 

@@ -108,6 +108,9 @@ struct Curve {
   WeightFormat format;
   /// ShapePoint::along of the points, ascending, and measured time / roofline_time at each.
   std::vector<double> along, ratio;
+  /// What a launch costs the host beyond HostCalls::launch, at each of `along`: a library launches one kernel for some
+  /// shapes and three for others. Empty where the class's Saturation::dispatch holds.
+  std::vector<Seconds> dispatch{};
 };
 
 /// What one call costs the host thread that makes it.
@@ -146,11 +149,6 @@ struct Device {
   std::array<std::vector<Curve>, 5> curves{};
   /// Over which attention spreads its blocks. 0 where it is not known: then as evenly as one likes.
   std::int64_t multiprocessors = 0;
-
-  /// What the launch of a kernel costs the host: work, launch and its class's dispatch.
-  Seconds launch_call(const Kernel& kernel) const {
-    return host_calls.work + host_calls.launch + saturation[kernel.work.index()].dispatch;
-  }
 };
 
 /// Where a number of the platform file came from.

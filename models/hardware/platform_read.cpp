@@ -15,7 +15,7 @@
 //                         gpu only; multiprocessors, event_time, event_latency, copy_slowdown, work, dispatch,
 //                         start, block, serial (0 without), resident (1 without) and measured are optional
 //   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
-//                         ratio: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
+//                         ratio: [...], dispatch_us: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
 //                         along takes the place of the common one
 //
 // Every other number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
@@ -169,7 +169,7 @@ std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sou
   y.allow_only({"source", "unverified", "along", "shapes"});
   std::vector<Curve> curves;
   for (const Yaml& each : y["shapes"].items()) {
-    each.allow_only({"shape", "format", "along", "ratio"});
+    each.allow_only({"shape", "format", "along", "ratio", "dispatch_us"});
     Curve curve{{}, WeightFormat::bf16, {}, read_numbers(each["ratio"], 0.01, 100)};
     const std::vector<double> shape = read_numbers(each["shape"], 0, 1e12);
     if (static_cast<int>(shape.size()) != dimensions)
@@ -180,6 +180,11 @@ std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sou
     curve.along = read_along(own ? *own : y["along"]);
     if (curve.ratio.size() != curve.along.size())
       each["ratio"].fail(fmt::format("{} numbers, one for each of along", curve.along.size()));
+    if (const auto dispatch = each.find("dispatch_us")) {
+      for (const double us : read_numbers(*dispatch, 0, 1e6)) curve.dispatch.push_back({us * 1e-6});
+      if (curve.dispatch.size() != curve.along.size())
+        dispatch->fail(fmt::format("{} numbers, one for each of along", curve.along.size()));
+    }
     curves.push_back(std::move(curve));
   }
   sourced.group(y, fmt::format("{} curves", curves.size()));

@@ -197,9 +197,9 @@ class Engine {
     const Seconds together = launches_of(model_.grouped_experts(index, groups, rows_of(uses)));
     return std::max(grouped_time(index, uses), together) <= std::max(single_time(index, uses), one_by_one);
   }
-  Seconds launches_of(const std::vector<Kernel>& kernels) const {
+  Seconds launches_of(const std::vector<Kernel>& kernels) {
     Seconds sum;
-    for (const Kernel& kernel : kernels) sum += machine_.platform()[settings_.gpu].launch_call(kernel);
+    for (const Kernel& kernel : kernels) sum += prices_.price(kernel).launch;
     return sum;
   }
 

@@ -31,7 +31,7 @@ void StreamMachine::launch(Stream stream, const Kernel& kernel) {
   const KernelPrice& price = prices_[static_cast<std::size_t>(on.device.index)].price(kernel);
   if (!(price.alone >= Seconds{0}) || !std::isfinite(price.beside_copies.value))
     throw std::logic_error(std::string("launch: no duration for kernel ") + kernel.name);
-  append(on, platform_[on.device].launch_call(kernel), KernelOp{kernel, price});
+  append(on, price.launch, KernelOp{kernel, price});
 }
 
 void StreamMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,

@@ -235,7 +235,7 @@ TEST_CASE("kernel price: a platform file's measured curves and dispatch are read
       "            - {shape: [128, 64], format: fp8, along: [2, 4, 8], ratio: [1, 2, 3]}\n");
   const Device& gpu = p[p.first(Device::Kind::gpu)];
   CHECK(gpu.saturation[0].dispatch == Seconds{1.5e-6});
-  CHECK(gpu.launch_call({Gemm{1, 1, 1}}).value == exactly(gpu.host_calls.launch.value + 1.5e-6));
+  CHECK(launch_call(gpu, {Gemm{1, 1, 1}}).value == exactly(gpu.host_calls.launch.value + 1.5e-6));
   CHECK(gpu.curves[1].empty());
   REQUIRE(gpu.curves[0].size() == 2);
   const Curve &common = gpu.curves[0][0], &own = gpu.curves[0][1];

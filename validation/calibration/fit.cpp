@@ -82,11 +82,29 @@ void write_curves(Text& out, const std::vector<Curve>& curves, std::size_t kerne
   for (const Curve& curve : curves) {
     const std::vector<double> shape(curve.shape.begin(),
                                     curve.shape.begin() + kShapeDimensions[kernel_class]);
+    std::vector<double> dispatch;
+    for (const Seconds each : curve.dispatch) dispatch.push_back(each.value * 1e6);
     out.line(6,
              fmt::format(
-                 "- {{shape: [{}], {}along: [{}], ratio: [{}]}}", list(shape, "{}"),
+                 "- {{shape: [{}], {}along: [{}], ratio: [{}]{}}}", list(shape, "{}"),
                  curve.format == WeightFormat::bf16 ? "" : fmt::format("format: {}, ", name_of(curve.format)),
-                 list(curve.along, "{:.6g}"), list(curve.ratio, "{:.3f}")));
+                 list(curve.along, "{:.6g}"), list(curve.ratio, "{:.3f}"),
+                 dispatch.empty() ? "" : fmt::format(", dispatch_us: [{}]", list(dispatch, "{:.1f}"))));
+  }
+}
+
+// Of curves whose shape the host's launches were timed at, point by point.
+void add_dispatch(std::vector<Curve>& curves, const HostCosts& host) {
+  for (Curve& curve : curves) {
+    const auto known = host.gemm_dispatch.find({static_cast<std::int64_t>(curve.shape[0]),
+                                                static_cast<std::int64_t>(curve.shape[1]),
+                                                static_cast<std::int64_t>(curve.format)});
+    if (known == host.gemm_dispatch.end()) continue;
+    for (const double along : curve.along) {
+      const auto time = known->second.find(static_cast<std::int64_t>(along));
+      if (time != known->second.end()) curve.dispatch.push_back(time->second);
+    }
+    if (curve.dispatch.size() != curve.along.size()) curve.dispatch.clear();
   }
 }
 
@@ -182,10 +200,11 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
     // The disk is the slower: its link only joins it to the memory.
     out.line(1, "m2:");
     out.line(2, "between: [nvme, dram]");
-    out.value(2, "duplex", gb(4 * disk_rate), "twice the disk's rate each way: the disk is slower", true);
+    const double way_rate = std::ceil(2 * disk_rate * 1e-7) * 1e7;  // so that both ways as printed add up
+    out.value(2, "duplex", gb(2 * way_rate), "twice the disk's rate each way: the disk is slower", true);
     for (const char* way : {"forward", "backward", "pageable_forward", "pageable_backward"}) {
       out.line(2, std::string(way) + ":");
-      out.value(3, "bandwidth", gb(2 * disk_rate), "twice the disk's rate: the disk is slower", true);
+      out.value(3, "bandwidth", gb(way_rate), "twice the disk's rate: the disk is slower", true);
       out.value(3, "latency", "80 us", "assumed: latency of an NVMe read", true);
       out.value(3, "half_size", "0 B", "assumed", true);
     }
@@ -265,7 +284,7 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
     for (const MeasuredPoint& point : m[experiment].points)
       if (!options.use || options.use(i, point.parameters))
         kernels.push_back({kernel_of(i, point.parameters), {point.median()}});
-    const FittedClass fitted = fit_kernels(platform, gpu, i, kernels);
+    FittedClass fitted = fit_kernels(platform, gpu, i, kernels);
     const std::string source = out.from(fmt::format("{}, {} points", experiment, kernels.size()));
     out.line(3, std::string(kKernelClasses[i]) + ":");
     out.value(4, "floor", "0 us", "start takes its place");
@@ -284,7 +303,9 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
     }
     if (i == 2) out.value(4, "resident", std::to_string(fitted.saturation.resident), source);
     out.value(4, "dispatch", us(host.dispatch[i].value),
-              out.from(std::string("launch/") + kKernelClasses[i] + " less host_calls.launch"));
+              out.from(std::string("launch/") + kKernelClasses[i] + " less host_calls.launch") +
+                  (i == 0 ? "; of shapes not measured" : ""));
+    if (i == 0) add_dispatch(fitted.curves, host);
     write_curves(out, fitted.curves, i, source + ": median over the roofline's time");
   }
   out.yaml += cpu;

@@ -56,9 +56,31 @@ Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls
   return {{rate}, {std::max(0.0, median_of(latencies))}, {0}};
 }
 
-// What a launch of each class costs by itself, the median over its shapes, times what launches cost more (or less) as an
-// engine mixes them: a class alone in a loop keeps its code in the caches, and a host's clocks drift between experiments.
-// The cheapest class is a bare launch, what others take more is their dispatch.
+using GemmLaunches = std::map<std::array<std::int64_t, 3>, std::map<std::int64_t, double>>;
+
+// cuBLAS launches one kernel for some shapes and three for others. A host's hiccup lasts a few points of a train of
+// shapes, so each takes the median of itself and its four neighbours in m.
+GemmLaunches gemm_launches(const Measurement& m) {
+  std::map<std::array<std::int64_t, 3>, std::map<std::int64_t, double>> measured, smooth;
+  for (const MeasuredPoint& point : m["launch/gemm"].points) {
+    const auto& p = point.parameters;
+    measured[{p.at(1), p.at(2), p.at(3)}][p.at(0)] = point.median();
+  }
+  for (const auto& [shape, times] : measured) {
+    const std::vector<std::pair<std::int64_t, double>> all(times.begin(), times.end());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      std::vector<double> near;
+      for (std::size_t j = i < 2 ? 0 : i - 2; j < std::min(all.size(), i + 3); ++j)
+        near.push_back(all[j].second);
+      smooth[shape][all[i].first] = median_of(near);
+    }
+  }
+  return smooth;
+}
+
+// What a launch of each class costs by itself, the median over its shapes, and of gemm each shape's, times what launches
+// cost more (or less) as an engine mixes them: a class alone in a loop keeps its code in the caches, and a host's clocks
+// drift between experiments. The cheapest class is a bare launch, what others take more is their dispatch.
 HostCosts fit_host(const Measurement& m) {
   HostCosts costs{};
   std::array<double, 5> launch{};
@@ -68,17 +90,29 @@ HostCosts fit_host(const Measurement& m) {
       all.push_back(point.median());
     launch[i] = median_of(all);
   }
+  const GemmLaunches gemm = gemm_launches(m);
+  const auto expected = [&](const Kernel& kernel) {
+    if (const auto* g = std::get_if<Gemm>(&kernel.work)) {
+      const auto shape = gemm.find({g->n, g->k, static_cast<std::int64_t>(g->weights)});
+      if (shape != gemm.end() && shape->second.count(g->m)) return shape->second.at(g->m);
+    }
+    return launch[kernel.work.index()];
+  };
   std::vector<double> ratios;
   for (const MeasuredPoint& point : m["call/mixed"].points) {
     if (point.parameters.at(2) == 1) continue;  // of the GPU
     const std::vector<Kernel> kernels = mixed_kernels(point.parameters.at(0), point.parameters.at(1));
     double sum = 0;
-    for (const Kernel& kernel : kernels) sum += launch[kernel.work.index()];
+    for (const Kernel& kernel : kernels) sum += expected(kernel);
     ratios.push_back(point.median() * static_cast<double>(kernels.size()) / sum);
   }
-  for (double& each : launch) each *= median_of(ratios);
+  const double mixed = median_of(ratios);
+  for (double& each : launch) each *= mixed;
   costs.calls.launch = {*std::min_element(launch.begin(), launch.end())};
   for (std::size_t i = 0; i < launch.size(); ++i) costs.dispatch[i] = {launch[i] - costs.calls.launch.value};
+  for (const auto& [shape, times] : gemm)
+    for (const auto& [rows, time] : times)
+      costs.gemm_dispatch[shape][rows] = {std::max(0.0, time * mixed - costs.calls.launch.value)};
   std::vector<double> copies, work;
   for (const MeasuredPoint& point : m["copy/call"].points) copies.push_back(point.median());
   for (const MeasuredPoint& point : m["engine/call"].points) work.push_back(point.median());

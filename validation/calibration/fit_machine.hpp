@@ -27,6 +27,8 @@ struct HostCosts {
   /// Without synchronize, which needs the link.
   HostCalls calls;
   std::array<Seconds, 5> dispatch;
+  /// Of gemm by {n, k, format}, then by m, beyond calls.launch.
+  std::map<std::array<std::int64_t, 3>, std::map<std::int64_t, Seconds>> gemm_dispatch;
 };
 HostCosts fit_host(const Measurement& measurement);
 

@@ -92,7 +92,7 @@ struct Busy : MachineObserver {
   explicit Busy(const Device& device) : gpu(device) {}
   void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds end) override {
     kernels += end - start;
-    host += gpu.launch_call(kernel);
+    host += launch_call(gpu, kernel);
   }
   void copy_ended(Stream, const CopyLabel&, const Route&, Bytes, Seconds start, Seconds end) override {
     copies += end - start;
@@ -101,6 +101,26 @@ struct Busy : MachineObserver {
   const Device& gpu;
   Seconds kernels, copies, host;
 };
+
+// All that a thread of the host spends on a call, and nothing of the device's.
+void scale_host_calls(Platform& platform, DeviceId device, double factor) {
+  Device& gpu = platform.devices[static_cast<std::size_t>(device.index)];
+  HostCalls& calls = gpu.host_calls;
+  for (Seconds* each : {&calls.launch, &calls.copy, &calls.record, &calls.wait, &calls.work})
+    *each = *each * factor;
+  for (Saturation& kind : gpu.saturation) kind.dispatch = kind.dispatch * factor;
+  for (std::vector<Curve>& kind : gpu.curves)
+    for (Curve& curve : kind)
+      for (Seconds& each : curve.dispatch) each = each * factor;
+}
+
+// What the platform says that the probed launches cost.
+double seconds_a_launch(const Device& gpu) {
+  const std::vector<Kernel> kernels = mixed_kernels(0, 1);
+  Seconds sum;
+  for (const Kernel& kernel : kernels) sum += launch_call(gpu, kernel) - gpu.host_calls.work;
+  return sum.value / static_cast<double>(kernels.size());
+}
 
 class Collector {
  public:
@@ -185,14 +205,17 @@ class Collector {
     std::vector<Scenario> scenarios;
     for (const auto& file : validation_scenarios()) scenarios.push_back(Scenario::load(file));
     std::erase_if(scenarios, [&](const Scenario& scenario) { return use && !use(scenario); });
-    for (Scenario& scenario : scenarios) scenario.platform = platform_;
     for (const Scenario& scenario : scenarios)
       for (const Strategy& strategy : scenario.strategies)
         for (const EngineRun& run : table.runs) {
           if (run.name != scenario.name + "/" + strategy.name) continue;
           check_steps(run);
           measured.push_back(&run);
-          works.push_back([&] { return simulated_run(scenario, strategy); });
+          works.push_back([&] {
+            Scenario here = scenario;
+            here.platform = with_host_of(run);
+            return simulated_run(here, strategy);
+          });
         }
     const int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     const std::vector<std::string> results = run_isolated(works, jobs);
@@ -219,6 +242,33 @@ class Collector {
                        "what specmoe-calibrate run writes");
   }
 
+  // The platform with the host as fast as it was beside the run: what its calls cost, and how fast it copies out of
+  // pageable memory.
+  Platform with_host_of(const EngineRun& run) const {
+    Platform platform = platform_;
+    if (run.hosts.empty()) return platform;
+    std::vector<double> launch, copy;
+    for (const HostState& host : run.hosts) {
+      launch.push_back(host.launch);
+      copy.push_back(host.copy);
+    }
+    scale_host_calls(platform, gpu_, median_of(launch) / seconds_a_launch(platform[gpu_]));
+    if (const double time = median_of(copy); time > 0) {
+      const double slower = time / measured_at("copy/pageable_train", {0, kProbedCopy}).median();
+      for (Link& link : platform.links)
+        for (Direction* way : {&link.pageable_forward, &link.pageable_backward})
+          way->bandwidth = {way->bandwidth.value / slower};
+    }
+    return platform;
+  }
+
+  const MeasuredPoint& measured_at(const std::string& experiment,
+                                   const std::vector<std::int64_t>& parameters) const {
+    for (const MeasuredPoint& point : measurement_[experiment].points)
+      if (point.parameters == parameters) return point;
+    throw std::out_of_range(experiment);
+  }
+
   // The regime, a byte; then the steps.
   static std::string simulated_run(const Scenario& scenario, const Strategy& strategy) {
     std::vector<RunStep> steps;
@@ -235,14 +285,14 @@ class Collector {
     return result;
   }
 
-  // Mean step of a phase: of each step the shortest of the repeats, since what disturbs a machine only adds.
+  // Mean step of a phase: of each step the median of the repeats, as of the host's probes.
   static double mean_step(const std::vector<std::vector<RunStep>>& repeats, std::int64_t prefill) {
     double sum = 0, steps = 0;
     for (std::size_t i = 0; i < repeats.front().size(); ++i) {
       if (repeats.front()[i].prefill != prefill) continue;
-      double least = repeats.front()[i].duration;
-      for (const auto& repeat : repeats) least = std::min(least, repeat.at(i).duration);
-      sum += least;
+      std::vector<double> durations;
+      for (const auto& repeat : repeats) durations.push_back(repeat.at(i).duration);
+      sum += median_of(durations);
       ++steps;
     }
     return steps > 0 ? sum / steps : 0;
@@ -252,10 +302,10 @@ class Collector {
     for (const std::int64_t prefill : {0, 1}) {
       const double measured = mean_step(run.repeats, prefill), simulated = mean_step({steps}, prefill);
       if (measured > 0) add(prefill ? "prefill" : "decode", kRegimes[regime], run.name, measured, simulated);
-      // How far the machine is from itself: the second repeat as if it were a simulation of the first.
+      // How far the machine is from itself: the last repeat as if it were a simulation of the one before.
       if (measured > 0 && run.repeats.size() > 1)
         add("repeated", kRegimes[regime], fmt::format("{}, {}", run.name, prefill ? "prefill" : "decode"),
-            mean_step({run.repeats[0]}, prefill), mean_step({run.repeats[1]}, prefill));
+            mean_step({run.repeats.end()[-2]}, prefill), mean_step({run.repeats.back()}, prefill));
     }
     // What was decided must be the same to the last one, whatever the time.
     const std::pair<const char*, std::int64_t RunStep::*> counts[] = {
