@@ -63,9 +63,17 @@ class Engine {
   }
 
  private:
-  // Launches, and counts the device's time for the operator.
+  // What a block launched for each operator, and which experts it used. Priced after the step: on a real machine the
+  // host's time is the step's.
+  struct BlockWork {
+    int index;
+    std::array<std::vector<Kernel>, kOperators> kernels;
+    std::vector<ExpertUse> uses;
+  };
+
   void launch(const std::vector<Kernel>& kernels, Operator part) {
-    durations_[static_cast<std::size_t>(part)] += time_of(kernels);
+    std::vector<Kernel>& launched = work_.back().kernels[static_cast<std::size_t>(part)];
+    launched.insert(launched.end(), kernels.begin(), kernels.end());
     for (const Kernel& kernel : kernels) machine_.launch(compute_, kernel);
   }
 
@@ -87,20 +95,20 @@ class Engine {
     record_.start = machine_.now();
     block_ends_.assign(model_.blocks.size(), nullptr);
 
-    durations_ = {};
+    work_.clear();
+    work_.push_back({});
     launch(model_.embed(shape), Operator::attention);
-    record_.critical_path = durations_[0];
     const bool encoder = model_.encoder_decoder() && step.prefill;
     for (int block = 0; block < static_cast<int>(model_.blocks.size()); ++block) {
       const bool is_encoder = model_.blocks[static_cast<std::size_t>(block)].stack == Block::Stack::encoder;
       if (is_encoder == encoder) run_block(block, shape, next);
     }
-    durations_ = {};
+    work_.push_back({});
     if (!encoder && step.finishing > 0) launch(model_.head(step.finishing), Operator::attention);
-    record_.critical_path += durations_[0];
 
     machine_.synchronize(machine_.record(compute_));
     record_.end = machine_.now();
+    record_.critical_path = critical_path();
     for (const Event& end : block_ends_)
       record_.block_end.push_back(end ? machine_.time_of(end) : record_.start);
     store_.settle(record_);
@@ -112,7 +120,7 @@ class Engine {
   void run_block(int index, const StepShape& shape, const StepRouting* next) {
     const Block& block = model_.blocks[static_cast<std::size_t>(index)];
     const LayerGraph& graph = graphs_[static_cast<std::size_t>(index)];
-    durations_ = {};
+    work_.push_back({index, {}, {}});
     Event routed;
     for (const Operator part : graph.issue_order()) switch (part) {
         case Operator::attention:
@@ -132,8 +140,22 @@ class Engine {
           launch(model_.combine(index, shape.tokens), part);
           break;
       }
-    record_.critical_path += graph.critical_path(durations_);
     block_ends_[static_cast<std::size_t>(index)] = machine_.record(compute_);
+  }
+
+  // The blocks one after another, between the embedding and the head.
+  Seconds critical_path() {
+    Seconds path = time_of(work_.front().kernels[0]) + time_of(work_.back().kernels[0]);
+    for (std::size_t i = 1; i + 1 < work_.size(); ++i) {
+      const BlockWork& work = work_[i];
+      std::array<Seconds, kOperators> durations{};
+      for (std::size_t part = 0; part < durations.size(); ++part)
+        durations[part] = time_of(work.kernels[part]);
+      Seconds& experts = durations[static_cast<std::size_t>(Operator::experts)];
+      experts = std::min(experts, resident_time(work.index, work.uses));
+      path += graphs_[static_cast<std::size_t>(work.index)].critical_path(durations);
+    }
+    return path;
   }
 
   // The host needs the chosen experts, and the looked-ahead ones, before it can load: they come back in one
@@ -172,14 +194,12 @@ class Engine {
       }
     }
     store_.end_layer(layer);
-    Seconds& experts = durations_[static_cast<std::size_t>(Operator::experts)];
-    experts = std::min(experts, resident_time(index, layer));
+    if (!settings_.deduplicate) expert_waves(routing_, layer, source_.experts(), true, waves_);
+    if (!waves_.empty()) work_.back().uses = waves_.front();
   }
 
-  // The layer's experts when all are resident: the same for every strategy.
-  Seconds resident_time(int index, int layer) {
-    expert_waves(routing_, layer, source_.experts(), true, waves_);
-    const std::vector<ExpertUse>& uses = waves_.front();
+  // A layer's experts when all are resident: the same for every strategy.
+  Seconds resident_time(int index, const std::vector<ExpertUse>& uses) {
     if (uses.empty()) return {};
     return std::min(grouped_time(index, uses), single_time(index, uses));
   }
@@ -250,7 +270,7 @@ class Engine {
   std::vector<LayerGraph> graphs_;
   StepRouting routing_, next_routing_;
   StepRecord record_;
-  std::array<Seconds, kOperators> durations_{};
+  std::vector<BlockWork> work_;  // of the step: the embedding, its blocks, the head
   std::vector<Event> block_ends_;
   std::vector<std::vector<ExpertUse>> waves_;
   std::map<std::int64_t, Seconds> single_times_;                            // by rows

@@ -26,12 +26,14 @@ HostState HostProbe::measure(bool copies) {
   std::vector<double> launches, times;
   for (int i = 0; i < kLaunches; ++i) launches.push_back(seconds_a_launch(runner_, stream_, kernels_));
   state.launch = median_of(launches);
-  // Spread over the pool: its pages lie in memories of different distance.
-  const std::int64_t step = (host_.size().count - kProbedCopy) / kCopies;
+  // From places all over the pool, never twice the same in a row: its pages lie in memories of different distance, and
+  // what was copied just now is in a cache.
+  const std::int64_t places = host_.size().count / kProbedCopy;
   for (int i = 0; copies && i < kCopies; ++i)
     times.push_back(host_seconds([&] {
-      check(cudaMemcpyAsync(target_.data(), host_.data() + i * step, kProbedCopy, cudaMemcpyHostToDevice,
-                            stream_),
+      place_ = (place_ + places * 5 / 13 + 1) % places;
+      check(cudaMemcpyAsync(target_.data(), host_.data() + place_ * kProbedCopy, kProbedCopy,
+                            cudaMemcpyHostToDevice, stream_),
             "cudaMemcpyAsync");
       stream_.synchronize();
     }));

@@ -23,6 +23,7 @@ class HostProbe {
   std::vector<Kernel> kernels_;
   OwnedStream stream_;
   DeviceBuffer target_;
+  std::int64_t place_ = 0;
 };
 
 }  // namespace specmoe::cuda

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "models/moe/model.hpp"
@@ -91,50 +93,84 @@ void verify(Copies& copies) {
 
 }  // namespace
 
+namespace {
+
+// A host's speed drifts: sizes are measured in rounds, those to fit on and those to score beside each other, and a point
+// has the samples of all rounds.
+struct SizeSweep {
+  std::string name, description;
+  bool fit_only = false;
+  Experiment fit{description, {"direction", "bytes"}, {}}, score = fit;
+
+  void add(bool odd, const MeasuredPoint& point) {
+    std::vector<MeasuredPoint>& points = (odd ? score : fit).points;
+    for (MeasuredPoint& known : points)
+      if (known.parameters == point.parameters) {
+        known.samples.insert(known.samples.end(), point.samples.begin(), point.samples.end());
+        known.discarded += point.discarded;
+        return;
+      }
+    points.push_back(point);
+  }
+  void give(Measurement& out) {
+    if (!fit_only) out.experiments[name + "_score"] = std::move(score);
+    out.experiments[name] = std::move(fit);
+  }
+};
+
+// Calls `measure(direction, bytes, odd)` for all sizes up to `most`, round after round.
+void sweep(int rounds, std::initializer_list<Direction> directions, std::int64_t most,
+           const std::function<void(Direction, std::int64_t, bool)>& measure) {
+  std::map<std::int64_t, bool> all;
+  for (const bool odd : {false, true})
+    for (const std::int64_t bytes : sizes(odd))
+      if (bytes <= most) all[bytes] = odd;
+  for (int round = 0; round < rounds; ++round)
+    for (const Direction direction : directions)
+      for (const auto& [bytes, odd] : all) measure(direction, bytes, odd);
+}
+
+}  // namespace
+
 void measure_pageable_copies(Bench& bench) {
   Copies copies(bench);
   verify(copies);
-  const cudaStream_t stream = bench.harness.stream();
-  for (const bool odd : {false, true}) {
-    Experiment one{"seconds of the host for one pageable copy and its end: direction 0 in, 1 out",
-                   {"direction", "bytes"},
-                   {}};
-    Experiment train{
-        "seconds of the host a pageable copy, one after the other, and the end of all; an event after each",
-        {"direction", "bytes"},
-        {}};
-    const OwnedEvent event;
-    for (const Direction direction : {in, out})
-      for (const std::int64_t bytes : sizes(odd)) {
-        if (bytes > (1 << 28)) continue;
-        copies.copy(direction, bytes, stream);
-        bench.harness.stream().synchronize();
-        one.points.push_back(bench.harness.repeat({direction, bytes}, [&] {
-          const int count = std::clamp<int>(static_cast<int>((1 << 22) / bytes), 1, 20);
-          return host_seconds([&] {
-                   for (int i = 0; i < count; ++i) {
-                     copies.copy(direction, bytes, stream);
-                     bench.harness.stream().synchronize();
-                   }
-                 }) /
-                 count;
-        }));
-        train.points.push_back(bench.harness.repeat({direction, bytes}, [&] {
-          const int count = copy_train_length(bytes, true);
-          return host_seconds([&] {
-                   for (int i = 0; i < count; ++i) {
-                     copies.copy(direction, bytes, stream);
-                     event.record(stream);
-                   }
-                   bench.harness.stream().synchronize();
-                 }) /
-                 count;
-        }));
-        bench.progress("copies, pageable", std::log2(static_cast<double>(bytes)) / 30);
-      }
-    bench.out.experiments[odd ? "copy/pageable_one_score" : "copy/pageable_one"] = std::move(one);
-    bench.out.experiments[odd ? "copy/pageable_train_score" : "copy/pageable_train"] = std::move(train);
-  }
+  const OwnedStream& stream = bench.harness.stream();
+  SizeSweep one{"copy/pageable_one",
+                "seconds of the host for one pageable copy and its end: direction 0 in, 1 out"};
+  SizeSweep train{
+      "copy/pageable_train",
+      "seconds of the host a pageable copy, one after the other, and the end of all; an event after each"};
+  const OwnedEvent event;
+  constexpr int kRounds = 4;
+  sweep(kRounds, {in, out}, 1 << 28, [&](Direction direction, std::int64_t bytes, bool odd) {
+    copies.copy(direction, bytes, stream);
+    stream.synchronize();
+    one.add(odd, bench.harness.repeat({direction, bytes}, [&] {
+      const int count = std::clamp<int>(static_cast<int>((1 << 22) / bytes), 1, 20);
+      return host_seconds([&] {
+               for (int i = 0; i < count; ++i) {
+                 copies.copy(direction, bytes, stream);
+                 stream.synchronize();
+               }
+             }) /
+             count;
+    }));
+    train.add(odd, bench.harness.repeat({direction, bytes}, [&] {
+      const int count = copy_train_length(bytes, true);
+      return host_seconds([&] {
+               for (int i = 0; i < count; ++i) {
+                 copies.copy(direction, bytes, stream);
+                 event.record(stream);
+               }
+               stream.synchronize();
+             }) /
+             count;
+    }));
+    bench.progress("copies, pageable", std::log2(static_cast<double>(bytes)) / 30);
+  });
+  one.give(bench.out);
+  train.give(bench.out);
 }
 
 void measure_pinned_copies(Bench& bench) {
@@ -145,42 +181,34 @@ void measure_pinned_copies(Bench& bench) {
   Harness& harness = bench.harness;
   const OwnedStream& stream = harness.stream();
   const OwnedEvent after;
-  for (const bool odd : {false, true}) {
-    const std::vector<std::string> names{"direction", "bytes"};
-    Experiment one{
-        "seconds on the GPU of one copy on an idle engine: direction 0 in, 1 out, 2 within", names, {}};
-    Experiment train{"seconds on the GPU a copy, back to back, an event after each", names, {}};
-    Experiment bare{"seconds on the GPU a copy, back to back, no events", names, {}};
-    Experiment call{"seconds of the host to queue a copy", names, {}};
-    for (const Direction direction : {in, out, within})
-      for (const std::int64_t bytes : sizes(odd)) {
-        const auto copy = [&](int) { copies.copy(direction, bytes, stream); };
-        const auto copy_and_record = [&](int) {
-          copies.copy(direction, bytes, stream);
-          after.record(stream);
-        };
-        harness.train(2, copy);
-        one.points.push_back(
-            harness.repeat({direction, bytes}, [&] { return harness.train(1, copy).device; }));
-        const int length = copy_train_length(bytes, false);
-        train.points.push_back(harness.repeat({direction, bytes},
-                                              [&] { return harness.train(length, copy_and_record).device; }));
-        if (!odd) {
-          const auto both = harness.repeat_all({direction, bytes}, [&] {
-            const CallTime time = harness.train(length, copy);
-            return std::vector<double>{time.device, time.host};
-          });
-          bare.points.push_back(both[0]);
-          if (bytes <= (1 << 20)) call.points.push_back(both[1]);
-        }
-        bench.progress("copies, pinned", std::log2(static_cast<double>(bytes)) / 30);
-      }
-    bench.out.experiments[odd ? "copy/one_score" : "copy/one"] = std::move(one);
-    bench.out.experiments[odd ? "copy/train_score" : "copy/train"] = std::move(train);
-    if (odd) continue;
-    bench.out.experiments["copy/train_without_events"] = std::move(bare);
-    bench.out.experiments["copy/call"] = std::move(call);
-  }
+  SizeSweep one{"copy/one",
+                "seconds on the GPU of one copy on an idle engine: direction 0 in, 1 out, 2 within"};
+  SizeSweep train{"copy/train", "seconds on the GPU a copy, back to back, an event after each"};
+  SizeSweep bare{"copy/train_without_events", "seconds on the GPU a copy, back to back, no events", true};
+  SizeSweep call{"copy/call", "seconds of the host to queue a copy", true};
+  constexpr int kRounds = 2;
+  sweep(kRounds, {in, out, within}, kLargest, [&](Direction direction, std::int64_t bytes, bool odd) {
+    const auto copy = [&](int) { copies.copy(direction, bytes, stream); };
+    const auto copy_and_record = [&](int) {
+      copies.copy(direction, bytes, stream);
+      after.record(stream);
+    };
+    harness.train(2, copy);
+    one.add(odd, harness.repeat({direction, bytes}, [&] { return harness.train(1, copy).device; }));
+    const int length = copy_train_length(bytes, false);
+    train.add(odd, harness.repeat({direction, bytes},
+                                  [&] { return harness.train(length, copy_and_record).device; }));
+    if (!odd) {
+      const auto both = harness.repeat_all({direction, bytes}, [&] {
+        const CallTime time = harness.train(length, copy);
+        return std::vector<double>{time.device, time.host};
+      });
+      bare.add(odd, both[0]);
+      if (bytes <= (1 << 20)) call.add(odd, both[1]);
+    }
+    bench.progress("copies, pinned", std::log2(static_cast<double>(bytes)) / 30);
+  });
+  for (SizeSweep* each : {&one, &train, &bare, &call}) each->give(bench.out);
 
   // Both ways at once; two streams one way. A stream's copies end long before or after the other's: the rate is that of
   // the time in which both were busy.
