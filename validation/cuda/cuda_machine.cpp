@@ -14,6 +14,8 @@ namespace specmoe::cuda {
 namespace {
 
 constexpr std::size_t kAnswerBytes = 16 << 20;
+// More than a step of any model records.
+constexpr std::size_t kEvents = 4096;
 
 // Small values, as weights are: 64 Ki of them, repeated.
 std::vector<std::uint16_t> random_values() {
@@ -64,9 +66,10 @@ HostPool::~HostPool() {
   ::munmap(data_, static_cast<std::size_t>(size_.count));
 }
 
-// Making an event costs more than recording it: they are used again.
+// Making an event costs more than recording it: they are made before anything is timed, and used again.
 class CudaMachine::EventPool {
  public:
+  EventPool() : free_(kEvents) {}
   OwnedEvent take() {
     if (free_.empty()) return {};
     OwnedEvent event = std::move(free_.back());
