@@ -142,6 +142,9 @@ struct Device {
   /// What follows a wait for an event of one of this device's streams starts no sooner than so long after the event,
   /// if the stream that waits is another.
   Seconds event_latency{};
+  /// A kernel takes so much longer than its price if the one before on its stream was not of the same class and shape:
+  /// prices are of trains of one kernel.
+  Seconds kernel_change{};
   /// A kernel that starts while a copy crosses links into or out of the device's memory takes 1 + so much of its
   /// time: one bound by memory, one bound by arithmetic.
   double copy_slowdown_memory = 0, copy_slowdown_compute = 0;

@@ -7,12 +7,12 @@
 //                         pageable_backward}}; forward is from the first node to the second; each direction is
 //                         {bandwidth, latency, half_size, inline_size}; inline_size (0 B without) is optional
 //   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...}, l2,
-//                         multiprocessors, event_time, event_latency, copy_slowdown: {memory_bound, compute_bound},
+//                         multiprocessors, event_time, event_latency, kernel_change, copy_slowdown: {memory_bound, compute_bound},
 //                         host_calls: {launch, copy, record, wait, synchronize, work},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
 //                         half_bytes, compute_efficiency, tile_rows, dispatch, start, measured}}}}; attention and
 //                         top_k have block and serial too, attention resident; all but kind, memory and peak of a
-//                         gpu only; multiprocessors, event_time, event_latency, copy_slowdown, work, dispatch,
+//                         gpu only; multiprocessors, event_time, event_latency, kernel_change, copy_slowdown, work, dispatch,
 //                         start, block, serial (0 without), resident (1 without) and measured are optional
 //   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
 //                         ratio: [...], dispatch_us: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
@@ -195,7 +195,7 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   Device device;
   device.name = name;
   y.allow_only({"kind", "memory", "peak", "l2", "multiprocessors", "event_time", "event_latency",
-                "copy_slowdown", "host_calls", "kernels"});
+                "kernel_change", "copy_slowdown", "host_calls", "kernels"});
   device.kind = y["kind"].choice<Device::Kind>({{"gpu", Device::Kind::gpu}, {"cpu", Device::Kind::cpu}});
   const Yaml memory = y["memory"];
   std::vector<std::string_view> names;
@@ -220,6 +220,7 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   if (const auto time = sourced.find(y, "event_time")) device.event_time = time->seconds({0}, {1});
   if (const auto latency = sourced.find(y, "event_latency"))
     device.event_latency = latency->seconds({0}, {1});
+  if (const auto change = sourced.find(y, "kernel_change")) device.kernel_change = change->seconds({0}, {1});
   if (const auto slowdown = y.find("copy_slowdown")) {
     slowdown->allow_only({"memory_bound", "compute_bound"});
     device.copy_slowdown_memory = sourced.value(*slowdown, "memory_bound").number(0, 2);

@@ -25,11 +25,13 @@ std::string_view name_of(WeightFormat format);
 struct Gemm {
   std::int64_t m, n, k;
   WeightFormat weights = WeightFormat::bf16;
+  friend bool operator==(const Gemm&, const Gemm&) = default;
 };
 /// `groups` independent Gemms, all [k, n], over `rows` input rows in all: experts computed by one launch.
 struct GroupedGemm {
   std::int64_t rows, groups, n, k;
   WeightFormat weights = WeightFormat::bf16;
+  friend bool operator==(const GroupedGemm&, const GroupedGemm&) = default;
 };
 /// Attention of `queries` new positions (over all sequences) against a KV cache of `kv_positions` (summed
 /// over the sequences); `pairs` is the number of (query, key) pairs attended to, so a causal or windowed
@@ -37,16 +39,19 @@ struct GroupedGemm {
 struct Attention {
   std::int64_t sequences, queries, kv_positions, pairs;
   std::int64_t heads, kv_heads, head_dim;
+  friend bool operator==(const Attention&, const Attention&) = default;
 };
 /// Reads `reads` and writes `writes` arrays of [rows, width] bf16: norms, activations, rotary embedding,
 /// residuals, embedding look-up, weighted sum of expert outputs.
 struct Elementwise {
   std::int64_t rows, width;
   std::int64_t reads = 1, writes = 1;
+  friend bool operator==(const Elementwise&, const Elementwise&) = default;
 };
 /// Softmax and top-k over [rows, width] router logits.
 struct TopK {
   std::int64_t rows, width, k;
+  friend bool operator==(const TopK&, const TopK&) = default;
 };
 
 struct Kernel {

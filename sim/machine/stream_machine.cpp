@@ -27,10 +27,15 @@ Stream StreamMachine::open_stream(DeviceId device, const std::string& name) {
 }
 
 void StreamMachine::launch(Stream stream, const Kernel& kernel) {
-  const OpenStream& on = opened(stream);
-  const KernelPrice& price = prices_[static_cast<std::size_t>(on.device.index)].price(kernel);
+  OpenStream& on = opened(stream);
+  KernelPrice price = prices_[static_cast<std::size_t>(on.device.index)].price(kernel);
   if (!(price.alone >= Seconds{0}) || !std::isfinite(price.beside_copies.value))
     throw std::logic_error(std::string("launch: no duration for kernel ") + kernel.name);
+  if (on.launched && on.launched->work != kernel.work) {
+    price.alone += platform_[on.device].kernel_change;
+    price.beside_copies += platform_[on.device].kernel_change;
+  }
+  on.launched = kernel;
   append(on, price.launch, KernelOp{kernel, price});
 }
 
@@ -68,7 +73,7 @@ Seconds StreamMachine::time_of(const Event& event) const {
   return mine.date;
 }
 
-const StreamMachine::OpenStream& StreamMachine::opened(Stream stream) const {
+StreamMachine::OpenStream& StreamMachine::opened(Stream stream) {
   if (stream.index < 0 || stream.index >= static_cast<int>(streams_.size()))
     throw std::logic_error("no such stream was opened");
   return streams_[static_cast<std::size_t>(stream.index)];

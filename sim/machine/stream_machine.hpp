@@ -42,9 +42,10 @@ class StreamMachine final : public Machine {
   struct OpenStream {
     std::unique_ptr<StreamQueue> queue;
     DeviceId device;
+    std::optional<Kernel> launched{};  // last
   };
 
-  const OpenStream& opened(Stream stream) const;
+  OpenStream& opened(Stream stream);
   const HostCalls& calls(const OpenStream& stream) const { return platform_[stream.device].host_calls; }
   std::shared_ptr<StreamEvent> new_event(const OpenStream& stream, Seconds to_host) const;
   template <class T>

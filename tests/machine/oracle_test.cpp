@@ -34,6 +34,7 @@ Platform exclusive_platform(Random& random) {
   for (Device& device : platform.devices) {
     if (random.chance(0.7)) device.event_time = {between(random, 0.5e-6, 10e-6)};
     if (random.chance(0.7)) device.event_latency = {between(random, 0.5e-6, 10e-6)};
+    if (random.chance(0.5)) device.kernel_change = {between(random, 0, 3e-6)};
     if (random.chance(0.7)) device.copy_slowdown_memory = between(random, 0, 2);
     if (random.chance(0.3)) device.saturation[3].dispatch = {between(random, 0, 4e-6)};
     if (random.chance(0.3))

@@ -20,6 +20,7 @@ struct QueueMachine::Queue {
   DeviceId device;
   std::deque<std::pair<double, Work>> work;  // with the date of the host's call
   bool waits = false;                        // a callback will pump it
+  std::optional<Kernel> launched{};          // last
 };
 
 struct QueueMachine::Engine {
@@ -116,11 +117,15 @@ void QueueMachine::pump(Queue& queue) {
 
 void QueueMachine::launch(Stream stream, const Kernel& kernel) {
   const Seconds dispatch = platform_[queue(stream).device].saturation[kernel.work.index()].dispatch;
-  append(stream, calls(stream).work + calls(stream).launch + dispatch, [this, stream, kernel] {
+  std::optional<Kernel>& before = queue(stream).launched;
+  const bool change = before && before->work != kernel.work;
+  before = kernel;
+  append(stream, calls(stream).work + calls(stream).launch + dispatch, [this, stream, kernel, change] {
     const DeviceId device = queue(stream).device;
     const double start = clock_;
     double duration = kernel_time(platform_, device, kernel).value;
     if (crossing_[platform_[device].memory.index] > 0) duration *= slowdown(platform_, device, kernel);
+    if (change) duration += platform_[device].kernel_change.value;
     at(start + duration, [this, stream, kernel, start] {
       if (observer_) observer_->kernel_ended(stream, kernel, {start}, {clock_});
       pump(queue(stream));

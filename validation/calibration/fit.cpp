@@ -308,6 +308,9 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
     if (i == 0) add_dispatch(fitted.curves, host);
     write_curves(out, fitted.curves, i, source + ": median over the roofline's time");
   }
+  platform = Platform::read(Yaml::parse(out.yaml + cpu, options.file));
+  out.value(2, "kernel_change", us(kernel_change(m, platform, gpu)),
+            out.from("call/mixed on the GPU, beyond its kernels one by one: median of the small model's"));
   out.yaml += cpu;
   return {Platform::read(Yaml::parse(out.yaml, options.name + ".yaml")), out.yaml};
 } catch (const std::out_of_range&) {  // of at

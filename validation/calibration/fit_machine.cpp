@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/hardware/kernel_price.hpp"
 #include "validation/calibration/shapes.hpp"
 
 namespace specmoe {
@@ -121,6 +122,19 @@ HostCosts fit_host(const Measurement& m) {
   costs.calls.record = {single(m, "call/record")};
   costs.calls.wait = {single(m, "call/wait")};
   return costs;
+}
+
+// Of the small model: beside kernels of tens of microseconds it would drown in their own prices' errors.
+double kernel_change(const Measurement& m, const Platform& platform, DeviceId gpu) {
+  std::vector<double> all;
+  for (const MeasuredPoint& point : m["call/mixed"].points) {
+    if (point.parameters.at(0) != 0 || point.parameters.at(2) != 1) continue;
+    const std::vector<Kernel> kernels = mixed_kernels(0, point.parameters.at(1));
+    Seconds sum;
+    for (const Kernel& kernel : kernels) sum += kernel_time(platform, gpu, kernel);
+    all.push_back(point.median() - sum.value / static_cast<double>(kernels.size()));
+  }
+  return std::max(0.0, median_of(all));
 }
 
 double slowdown(const Measurement& m, bool memory_bound) {

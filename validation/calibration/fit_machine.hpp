@@ -32,6 +32,9 @@ struct HostCosts {
 };
 HostCosts fit_host(const Measurement& measurement);
 
+/// What a kernel among others takes beyond kernel_time, whose kernels follow their like.
+double kernel_change(const Measurement& measurement, const Platform& platform, DeviceId gpu);
+
 /// By how much copies into the GPU's memory slow kernels that are bound by memory, or by arithmetic.
 double slowdown(const Measurement& measurement, bool memory_bound);
 
