@@ -130,7 +130,7 @@ struct Device {
   std::map<WeightFormat, FlopsPerSecond> peak;
   HostCalls host_calls;
   /// By kernel class, in the order of Kernel::work's alternatives.
-  std::array<Saturation, 5> saturation;
+  std::array<Saturation, 5> saturation{};
   /// Size of the last cache; elementwise kernels find what fits there (see Saturation). 0 where it is not known.
   Bytes l2{};
   /// A recorded event holds its stream for so long before it is reached; a copy that comes so much after the one before
@@ -147,6 +147,8 @@ struct Device {
   /// Over which attention spreads its blocks. 0 where it is not known: then as evenly as one likes.
   std::int64_t multiprocessors = 0;
 
+  /// Whether the platform says what kernels take; a CPU may have none.
+  bool computes() const { return saturation[0].memory_efficiency > 0 && saturation[3].memory_efficiency > 0; }
   /// What the launch of a kernel costs the host: work, launch and its class's dispatch.
   Seconds launch_call(const Kernel& kernel) const {
     return host_calls.work + host_calls.launch + saturation[kernel.work.index()].dispatch;

@@ -31,7 +31,9 @@ void StreamMachine::launch(Stream stream, const Kernel& kernel) {
   const KernelPrice& price = prices_[static_cast<std::size_t>(on.device.index)].price(kernel);
   if (!(price.alone >= Seconds{0}) || !std::isfinite(price.beside_copies.value))
     throw std::logic_error(std::string("launch: no duration for kernel ") + kernel.name);
-  append(on, platform_[on.device].launch_call(kernel), KernelOp{kernel, price});
+  const bool on_cpu = platform_[on.device].kind == Device::Kind::cpu;
+  append(on, platform_[on.device].launch_call(kernel),
+         KernelOp{kernel, price, on_cpu ? memory_traffic(kernel) : Bytes{0}});
 }
 
 void StreamMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,
