@@ -57,7 +57,8 @@ struct EngineSettings {
   TransferPieces pieces;
   /// Only where expert_home is a disk.
   std::optional<HostCacheSettings> host_cache;
-  /// Where missed experts are computed; none for the GPU.
+  /// Where missed experts are computed; none for the GPU. Rules that compare times take them from the prices: the
+  /// decisions of two machines are the same only if those are.
   const PlacementKind* placement = nullptr;
   /// The experts of the first so many MoE layers stay in host memory, and the CPU computes them (llama.cpp's
   /// --n-cpu-moe).

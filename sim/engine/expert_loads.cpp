@@ -92,6 +92,9 @@ void ExpertLoads::let_out(ExpertId expert, StepRecord& record) {
   Slot& left = slot(expert);
   if (left.prefetched) ++record.counters.useless;
   if (left.last_use) machine_.wait(copies_, left.last_use);
+  // Pieces may still be on their way out of the host's cache.
+  if (host_cache_ && left.copied < bytes(expert))
+    host_cache_->read(expert, HostReader::copies, machine_.record(copies_));
   left = {};
   if (host_cache_) host_cache_->release(expert);
   if (on_eviction) on_eviction(expert);

@@ -1,7 +1,7 @@
 #include "sim/engine/precision.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <vector>
 
 namespace specmoe {
 
@@ -14,7 +14,12 @@ static Precision need_of(const MissPrecision& rules, float weight, double before
 
 void find_needs(const MissPrecision& rules, const StepRouting& routing, int layer, std::int64_t first_token,
                 std::int64_t tokens, std::span<ExpertUse> wave) {
-  for (ExpertUse& use : wave) use.precision = Precision::skipped;
+  std::vector<ExpertUse*> use_of;  // [expert]
+  for (ExpertUse& use : wave) {
+    use.precision = Precision::skipped;
+    use_of.resize(std::max(use_of.size(), static_cast<std::size_t>(use.expert) + 1));
+    use_of[static_cast<std::size_t>(use.expert)] = &use;
+  }
   std::vector<std::size_t> order;
   for (std::int64_t token = first_token; token < first_token + tokens; ++token) {
     const auto experts = routing.at(token, layer);
@@ -30,9 +35,8 @@ void find_needs(const MissPrecision& rules, const StepRouting& routing, int laye
                      [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
     double before = 0;
     for (const std::size_t rank : order) {
-      const auto use = std::find_if(wave.begin(), wave.end(),
-                                    [&](const ExpertUse& u) { return u.expert == experts[rank]; });
-      use->precision = std::max(use->precision, need_of(rules, weights[rank], before, sum));
+      ExpertUse& use = *use_of[static_cast<std::size_t>(experts[rank])];
+      use.precision = std::max(use.precision, need_of(rules, weights[rank], before, sum));
       before += weights[rank];
     }
   }
