@@ -133,7 +133,7 @@ struct Device {
   std::map<WeightFormat, FlopsPerSecond> peak;
   HostCalls host_calls;
   /// By kernel class, in the order of Kernel::work's alternatives.
-  std::array<Saturation, 5> saturation;
+  std::array<Saturation, 5> saturation{};
   /// Size of the last cache; elementwise kernels find what fits there (see Saturation). 0 where it is not known.
   Bytes l2{};
   /// A recorded event holds its stream for so long before it is reached; a copy that comes so much after the one before
@@ -152,6 +152,9 @@ struct Device {
   std::array<std::vector<Curve>, 5> curves{};
   /// Over which attention spreads its blocks. 0 where it is not known: then as evenly as one likes.
   std::int64_t multiprocessors = 0;
+
+  /// Whether the platform says what kernels take; a CPU may have none.
+  bool computes() const { return saturation[0].memory_efficiency > 0 && saturation[3].memory_efficiency > 0; }
 };
 
 /// Where a number of the platform file came from.

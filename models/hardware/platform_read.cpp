@@ -11,8 +11,10 @@
 //                         host_calls: {launch, copy, record, wait, synchronize, work},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
 //                         half_bytes, compute_efficiency, tile_rows, dispatch, start, measured}}}}; attention and
-//                         top_k have block and serial too, attention resident; all but kind, memory and peak of a
-//                         gpu only; multiprocessors, event_time, event_latency, kernel_change, copy_slowdown, work, dispatch,
+//                         top_k have block and serial too, attention resident; of a cpu, host_calls {launch, record,
+//                         wait, synchronize} and kernels {gemm, elementwise} are optional, both or neither (without
+//                         them it computes nothing), and the other keys but kind, memory and peak are a gpu's;
+//                         multiprocessors, event_time, event_latency, kernel_change, copy_slowdown, work, dispatch,
 //                         start, block, serial (0 without), resident (1 without) and measured are optional
 //   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
 //                         ratio: [...], dispatch_us: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
@@ -191,6 +193,21 @@ std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sou
   return curves;
 }
 
+// What a CPU needs that computes experts.
+void read_cpu_kernels(const Yaml& y, Device& device, SourcedReader& sourced) {
+  y.allow_only({"kind", "memory", "peak", "host_calls", "kernels"});
+  if (!y.find("kernels") && !y.find("host_calls")) return;
+  const Yaml calls = y["host_calls"], kernels = y["kernels"];
+  calls.allow_only({"launch", "record", "wait", "synchronize"});
+  const auto call = [&](std::string_view key) { return sourced.value(calls, key).seconds({0}, {1}); };
+  device.host_calls = {call("launch"), {}, call("record"), call("wait"), call("synchronize")};
+  kernels.allow_only({"gemm", "elementwise"});
+  for (std::size_t i = 0; i < kClasses.size(); ++i)
+    if (const auto of_class = kernels.find(kClasses[i]))
+      device.saturation[i] = read_saturation(*of_class, kClasses[i], sourced);
+  if (!device.computes()) kernels["gemm"];  // says that it is missing
+}
+
 Device read_device(const std::string& name, const Yaml& y, const Platform& platform, SourcedReader& sourced) {
   Device device;
   device.name = name;
@@ -212,7 +229,10 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   for (const WeightFormat format : kFormats)
     if (peak.find(name_of(format))) device.peak[format] = sourced.value(peak, name_of(format)).flop_rate();
   if (!device.peak.count(WeightFormat::bf16)) peak["bf16"];  // says that it is missing
-  if (!gpu) return device;
+  if (!gpu) {
+    read_cpu_kernels(y, device, sourced);
+    return device;
+  }
 
   device.l2 = sourced.value(y, "l2").bytes({0}, {1'000'000'000'000});
   if (const auto count = sourced.find(y, "multiprocessors"))

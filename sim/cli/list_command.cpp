@@ -7,16 +7,25 @@
 #include "models/moe/model.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/policies/eviction.hpp"
+#include "sim/policies/placement.hpp"
 #include "sim/policies/predictor.hpp"
 
 namespace specmoe {
 
 namespace {
+void list_placements() {
+  fmt::print("miss.compute\n");
+  for (const PlacementKind& kind : placement_kinds())
+    fmt::print("  {:<12}{}{}\n", kind.name, kind.summary,
+               kind.source.empty() ? "" : fmt::format(" ({})", kind.source));
+}
+
 void list_policies() {
   fmt::print("cache.eviction\n");
   for (const EvictionKind& kind : eviction_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
   fmt::print("prefetch.predictor\n");
   for (const PredictorKind& kind : predictor_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
+  list_placements();
 }
 
 void list_models() {

@@ -1,12 +1,11 @@
 #include "sim/engine/engine.hpp"
 
 #include <algorithm>
-#include <map>
 #include <stdexcept>
 
-#include "models/hardware/kernel_price.hpp"
 #include "models/moe/layer_graph.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/engine/expert_kernels.hpp"
 #include "sim/engine/expert_store.hpp"
 
 namespace specmoe {
@@ -22,8 +21,16 @@ Counters& Counters::operator+=(const Counters& other) {
   late += other.late;
   useless += other.useless;
   evictions += other.evictions;
+  dropped += other.dropped;
+  on_cpu += other.on_cpu;
+  skipped += other.skipped;
+  low_pairs += other.low_pairs;
+  skipped_pairs += other.skipped_pairs;
+  host_hits += other.host_hits;
+  host_misses += other.host_misses;
   demand_bytes += other.demand_bytes;
   prefetch_bytes += other.prefetch_bytes;
+  disk_bytes += other.disk_bytes;
   return *this;
 }
 
@@ -39,9 +46,9 @@ class Engine {
         workload_(workload),
         settings_(settings),
         observer_(observer),
-        prices_(machine.platform(), settings.gpu),
+        kernels_(machine.platform(), model, settings),
         compute_(machine.open_stream(settings.gpu, "compute")),
-        store_(machine, model, source, workload, settings, compute_) {
+        store_(machine, model, source, workload, settings, compute_, kernels_) {
     for (const Block& block : model.blocks) graphs_.emplace_back(block, model.shared.has_value());
     const Platform& platform = machine.platform();
     if (platform[platform[settings.gpu].memory].kind != Memory::Kind::unified)
@@ -63,24 +70,16 @@ class Engine {
   }
 
  private:
-  // What a block launched for each operator, and which experts it used. Priced after the step: on a real machine the
-  // host's time is the step's.
+  // What a block launched for each operator. Priced after the step: on a real machine the host's time is the step's.
   struct BlockWork {
     int index;
     std::array<std::vector<Kernel>, kOperators> kernels;
-    std::vector<ExpertUse> uses;
   };
 
   void launch(const std::vector<Kernel>& kernels, Operator part) {
     std::vector<Kernel>& launched = work_.back().kernels[static_cast<std::size_t>(part)];
     launched.insert(launched.end(), kernels.begin(), kernels.end());
     for (const Kernel& kernel : kernels) machine_.launch(compute_, kernel);
-  }
-
-  Seconds time_of(const std::vector<Kernel>& kernels) {
-    Seconds sum;
-    for (const Kernel& kernel : kernels) sum += prices_.time(kernel);
-    return sum;
   }
 
   void run_step(const Step& step, const StepRouting* next) {
@@ -94,6 +93,7 @@ class Engine {
     record_.layer_hits.assign(static_cast<std::size_t>(model_.moe_layers), 0);
     record_.start = machine_.now();
     block_ends_.assign(model_.blocks.size(), nullptr);
+    store_.begin_step(shape.tokens);
 
     work_.clear();
     work_.push_back({});
@@ -120,7 +120,7 @@ class Engine {
   void run_block(int index, const StepShape& shape, const StepRouting* next) {
     const Block& block = model_.blocks[static_cast<std::size_t>(index)];
     const LayerGraph& graph = graphs_[static_cast<std::size_t>(index)];
-    work_.push_back({index, {}, {}});
+    work_.push_back({index, {}});
     Event routed;
     for (const Operator part : graph.issue_order()) switch (part) {
         case Operator::attention:
@@ -145,14 +145,17 @@ class Engine {
 
   // The blocks one after another, between the embedding and the head.
   Seconds critical_path() {
-    Seconds path = time_of(work_.front().kernels[0]) + time_of(work_.back().kernels[0]);
+    Seconds path = kernels_.time_of(work_.front().kernels[0]) + kernels_.time_of(work_.back().kernels[0]);
     for (std::size_t i = 1; i + 1 < work_.size(); ++i) {
       const BlockWork& work = work_[i];
       std::array<Seconds, kOperators> durations{};
       for (std::size_t part = 0; part < durations.size(); ++part)
-        durations[part] = time_of(work.kernels[part]);
-      Seconds& experts = durations[static_cast<std::size_t>(Operator::experts)];
-      experts = std::min(experts, resident_time(work.index, work.uses));
+        durations[part] = kernels_.time_of(work.kernels[part]);
+      if (const int layer = model_.blocks[static_cast<std::size_t>(work.index)].moe_layer; layer >= 0) {
+        expert_waves(routing_, layer, source_.experts(), true, waves_);
+        Seconds& experts = durations[static_cast<std::size_t>(Operator::experts)];
+        experts = std::min(experts, kernels_.resident_time(work.index, waves_.front()));
+      }
       path += graphs_[static_cast<std::size_t>(work.index)].critical_path(durations);
     }
     return path;
@@ -182,79 +185,24 @@ class Engine {
 
   void run_experts(int index, int layer, const StepRouting* next) {
     expert_waves(routing_, layer, source_.experts(), settings_.deduplicate, waves_);
+    if (settings_.miss.any())
+      for (std::size_t i = 0; i < waves_.size(); ++i)
+        find_needs(settings_.miss, routing_, layer, static_cast<std::int64_t>(i),
+                   settings_.deduplicate ? routing_.tokens : 1, waves_[i]);
+    store_.begin_layer(index, layer, waves_, record_);
     for (std::size_t i = 0; i < waves_.size(); ++i) {
-      store_.request(layer, waves_[i], i + 1 == waves_.size(), record_);
-      launch_ready(index);
+      store_.request(waves_[i], i + 1 == waves_.size(), record_);
+      kernels_.for_each(index, store_.ready(),
+                        [&](const auto& kernels) { launch(kernels, Operator::experts); });
       // Prefetches queue behind the layer's own loads, and are issued while the device is busy.
       if (i == 0) store_.prefetch(routing_, next, layer, record_);
       store_.computed(store_.ready());
       while (const auto use = store_.next_awaited(record_)) {
-        launch(model_.one_expert(index, use->expert, use->rows), Operator::experts);
+        launch(kernels_.one(index, *use), Operator::experts);
         store_.computed({&*use, 1});
       }
     }
-    store_.end_layer(layer);
-    if (!settings_.deduplicate) expert_waves(routing_, layer, source_.experts(), true, waves_);
-    if (!waves_.empty()) work_.back().uses = waves_.front();
-  }
-
-  // A layer's experts when all are resident: the same for every strategy.
-  Seconds resident_time(int index, const std::vector<ExpertUse>& uses) {
-    if (uses.empty()) return {};
-    return std::min(grouped_time(index, uses), single_time(index, uses));
-  }
-
-  bool is_grouped(int index, const std::vector<ExpertUse>& uses) {
-    if (settings_.grouped == Grouping::never || uses.size() < 2) return false;
-    return settings_.grouped == Grouping::always || grouped_is_faster(index, uses);
-  }
-
-  // Many rows an expert fill tiles of their own; few are better off in one launch. As an engine that has timed both
-  // on its device would choose; the host's launches count where they take longer than the kernels.
-  bool grouped_is_faster(int index, const std::vector<ExpertUse>& uses) {
-    const auto groups = static_cast<std::int64_t>(uses.size());
-    const Seconds one_by_one = launches_of(model_.one_expert(index, 0, 1)) * static_cast<double>(groups);
-    const Seconds together = launches_of(model_.grouped_experts(index, groups, rows_of(uses)));
-    return std::max(grouped_time(index, uses), together) <= std::max(single_time(index, uses), one_by_one);
-  }
-  Seconds launches_of(const std::vector<Kernel>& kernels) {
-    Seconds sum;
-    for (const Kernel& kernel : kernels) sum += prices_.price(kernel).launch;
-    return sum;
-  }
-
-  static std::int64_t rows_of(const std::vector<ExpertUse>& uses) {
-    std::int64_t rows = 0;
-    for (const ExpertUse& use : uses) rows += use.rows;
-    return rows;
-  }
-
-  // All routed experts have one shape, so their times are known by the number of rows (and groups).
-  Seconds single_time(int index, const std::vector<ExpertUse>& uses) {
-    Seconds sum;
-    for (const ExpertUse& use : uses) {
-      const auto [known, added] = single_times_.try_emplace(use.rows);
-      if (added) known->second = time_of(model_.one_expert(index, use.expert, use.rows));
-      sum += known->second;
-    }
-    return sum;
-  }
-  Seconds grouped_time(int index, const std::vector<ExpertUse>& uses) {
-    const auto groups = static_cast<std::int64_t>(uses.size());
-    const auto [known, added] = grouped_times_.try_emplace({groups, rows_of(uses)});
-    if (added) known->second = time_of(model_.grouped_experts(index, groups, rows_of(uses)));
-    return known->second;
-  }
-
-  void launch_ready(int index) {
-    const std::vector<ExpertUse>& ready = store_.ready();
-    if (is_grouped(index, ready)) {
-      launch(model_.grouped_experts(index, static_cast<std::int64_t>(ready.size()), rows_of(ready)),
-             Operator::experts);
-    } else {
-      for (const ExpertUse& use : ready)
-        launch(model_.one_expert(index, use.expert, use.rows), Operator::experts);
-    }
+    store_.end_layer();
   }
 
   Machine& machine_;
@@ -263,7 +211,7 @@ class Engine {
   Workload workload_;
   const EngineSettings& settings_;
   EngineObserver& observer_;
-  KernelPrices prices_;
+  ExpertKernels kernels_;
   Stream compute_;
   ExpertStore store_;
   MemoryId host_;
@@ -273,8 +221,6 @@ class Engine {
   std::vector<BlockWork> work_;  // of the step: the embedding, its blocks, the head
   std::vector<Event> block_ends_;
   std::vector<std::vector<ExpertUse>> waves_;
-  std::map<std::int64_t, Seconds> single_times_;                            // by rows
-  std::map<std::pair<std::int64_t, std::int64_t>, Seconds> grouped_times_;  // by groups and rows
 };
 
 }  // namespace
@@ -293,6 +239,9 @@ void run_engine(Machine& machine, const MoeModel& model, RoutingSource& source, 
                          std::to_string(source.experts()) + " experts, top-" + std::to_string(source.top_k()),
                      model.name + "'s " + std::to_string(model.moe_layers) + " layers of " +
                          std::to_string(model.experts) + " experts, top-" + std::to_string(model.top_k));
+  if (settings.miss.any() && !source.has_weights())
+    throw InputError("", 0, "the routing has no gate weights",
+                     "them for a precision or a skip by gate weight");
   Engine(machine, model, source, workload, settings, observer).run();
 }
 

@@ -1,14 +1,17 @@
 // The inference engine: a host program against a Machine. Steps, layers, the expert cache and the prefetcher.
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <vector>
 
 #include "models/moe/model.hpp"
 #include "models/moe/routing/routing.hpp"
 #include "sim/engine/expert_cache.hpp"
+#include "sim/engine/precision.hpp"
 #include "sim/engine/workload.hpp"
 #include "sim/machine/machine.hpp"
 #include "sim/policies/eviction.hpp"
+#include "sim/policies/placement.hpp"
 #include "sim/policies/predictor.hpp"
 
 namespace specmoe {
@@ -22,6 +25,26 @@ enum class Grouping {
   always
 };
 
+/// In what pieces an expert is copied. Its kernels start when the whole of it has landed.
+struct TransferPieces {
+  /// So many pieces of one size, or if positive, pieces of `size`.
+  int count = 1;
+  Bytes size{};
+
+  /// Of each piece of `expert` bytes but the last, which may be shorter.
+  Bytes piece(Bytes expert) const {
+    return size > Bytes{0} ? std::min(size, expert) : Bytes{(expert.count + count - 1) / count};
+  }
+};
+
+/// Experts that wait on a disk come to the GPU by way of host memory, which keeps some of them: all that the GPU holds
+/// (inclusive), and as many more as there is room for.
+struct HostCacheSettings {
+  /// At least the GPU's cache and one expert.
+  Bytes capacity;
+  const EvictionKind* eviction = nullptr;
+};
+
 struct EngineSettings {
   std::uint64_t seed = 0;
   DeviceId gpu;
@@ -31,6 +54,16 @@ struct EngineSettings {
   /// Bytes of one expert by MoE layer, where a file stores its layers in different formats; empty for the
   /// model's.
   std::vector<Bytes> expert_bytes;
+  TransferPieces pieces;
+  /// Only where expert_home is a disk.
+  std::optional<HostCacheSettings> host_cache;
+  /// Where missed experts are computed; none for the GPU. Rules that compare times take them from the prices: the
+  /// decisions of two machines are the same only if those are.
+  const PlacementKind* placement = nullptr;
+  /// The experts of the first so many MoE layers stay in host memory, and the CPU computes them (llama.cpp's
+  /// --n-cpu-moe).
+  int cpu_layers = 0;
+  MissPrecision miss;
   /// A step's tokens share one load and one kernel an expert.
   bool deduplicate = true;
   Grouping grouped = Grouping::faster;
@@ -46,6 +79,12 @@ struct EngineSettings {
   int window = 1;
   /// Prefetched bytes a layer visit may issue; none for no limit.
   std::optional<Bytes> prefetch_budget;
+  /// And a step.
+  std::optional<Bytes> prefetch_step_budget;
+  /// What a budget or a full cache keeps from being issued waits in a queue of the engine until its layer is routed,
+  /// and is issued piece by piece at the visits of the layers before, the nearest layer first; otherwise it is given
+  /// up.
+  bool prefetch_queue = false;
   std::vector<std::vector<double>> accuracy;
   int width = 0;
 
@@ -61,8 +100,16 @@ struct Counters {
   /// used.
   std::int64_t requested = 0, issued = 0, useful = 0, late = 0, useless = 0;
   std::int64_t evictions = 0;
-  /// Expert bytes copied into GPU memory on demand and ahead.
-  Bytes demand_bytes, prefetch_bytes;
+  /// Requested and queued, but not begun when its layer was routed without it.
+  std::int64_t dropped = 0;
+  /// Of the misses, those that the CPU computed, and those that nobody did: the others were loaded.
+  std::int64_t on_cpu = 0, skipped = 0;
+  /// Of `routed`, those computed with a low-precision copy, and not at all: both cost quality.
+  std::int64_t low_pairs = 0, skipped_pairs = 0;
+  /// Look-ups in the host cache; misses are read from the disk.
+  std::int64_t host_hits = 0, host_misses = 0;
+  /// Expert bytes copied into GPU memory on demand and ahead; read from the disk into the host cache.
+  Bytes demand_bytes, prefetch_bytes, disk_bytes;
 
   Counters& operator+=(const Counters& other);
 };
@@ -75,9 +122,11 @@ struct StepRecord {
   std::int64_t first_tokens = 0;
   Seconds start, end;
   /// The longest path through the step's layer graphs with every expert resident: no copies, no host, no predictor. The
-  /// same for every strategy.
+  /// same for every strategy that computes all experts on the GPU and in full; what others do not compute there is
+  /// not on their path.
   Seconds critical_path;
-  /// Time for which the compute stream, or with pageable memory the host, stood still for an expert's copy.
+  /// Time for which the compute stream, or with pageable memory the host, stood still for an expert's copy or the CPU's
+  /// results.
   Seconds expert_wait;
   Counters counters;
   /// Date at which each block that ran had ended, [block]; blocks of the other stack hold the step's start.
@@ -102,7 +151,8 @@ class EngineObserver {
 };
 
 /// Runs the workload on the machine.
-/// @throws InputError if the cache cannot hold one expert, or the routing is not the model's.
+/// @throws InputError if the cache cannot hold one expert, the routing is not the model's, or has no gate weights where
+/// the settings need them.
 void run_engine(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
                 const EngineSettings& settings, EngineObserver& observer);
 

@@ -30,12 +30,20 @@ class ExpertCache {
 
   /// Resident or in flight.
   bool holds(ExpertId id) const { return entry(id).held; }
+  /// Bytes of what it holds of an expert: less than its shape's of a low-precision copy.
+  Bytes held_bytes(ExpertId id) const { return entry(id).bytes; }
   bool in_flight(ExpertId id) const { return entry(id).in_flight; }
   bool pinned(ExpertId id) const { return entry(id).pins > 0; }
 
   /// Makes room and lets the expert in, in flight. The experts that left are appended to `evicted`.
   /// @return false, and nothing has changed, if what may leave does not make enough room.
-  bool admit(ExpertId id, std::vector<ExpertId>& evicted);
+  bool admit(ExpertId id, std::vector<ExpertId>& evicted) { return admit(id, bytes(id), evicted); }
+  /// @param size of what is let in; more than it holds of the expert, which stays and grows
+  bool admit(ExpertId id, Bytes size, std::vector<ExpertId>& evicted);
+  /// It leaves, though nothing comes in its place.
+  void remove(ExpertId id);
+  /// It was used without coming in: a policy that knows the future must hear of it.
+  void pass_by(ExpertId id);
   /// What it holds was put there before the run.
   void started() {
     for (Pool& each : pools_) each.policy->started();
@@ -67,6 +75,7 @@ class ExpertCache {
   struct Entry {
     bool held = false, in_flight = false;
     int pins = 0;
+    Bytes bytes{};
   };
   struct Pool {
     Bytes capacity, used;
@@ -77,12 +86,13 @@ class ExpertCache {
   Pool& pool(ExpertId id) {
     return pools_[shape_.scope == CacheScope::layer ? static_cast<std::size_t>(id.layer) : 0];
   }
-  void let_in(ExpertId id);
+  void let_in(ExpertId id, Bytes size);
   void let_out(ExpertId id);
   Bytes bytes(ExpertId id) const { return shape_.expert_bytes[static_cast<std::size_t>(id.layer)]; }
 
   CacheShape shape_;
   EvictionContext context_;
+  bool needs_future_;
   std::vector<Entry> entries_;
   std::vector<Pool> pools_;
   Bytes used_, peak_;

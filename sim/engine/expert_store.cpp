@@ -3,112 +3,76 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "sim/base/input_error.hpp"
-
 namespace specmoe {
 
-static EvictionContext eviction_context(const RoutingSource& source, const EngineSettings& settings,
-                                        const FutureUses& future) {
-  return {source.layers(), source.experts(), settings.seed, &future};
-}
-
 ExpertStore::ExpertStore(Machine& machine, const MoeModel& model, RoutingSource& source,
-                         const Workload& workload, const EngineSettings& settings, Stream compute)
+                         const Workload& workload, const EngineSettings& settings, Stream compute,
+                         ExpertKernels& kernels)
     : machine_(machine),
       settings_(settings),
-      experts_(source.experts()),
-      expert_bytes_(settings.expert_bytes.empty()
-                        ? std::vector<Bytes>(static_cast<std::size_t>(source.layers()), model.expert_bytes())
-                        : settings.expert_bytes),
-      gpu_memory_(machine.platform()[settings.gpu].memory),
+      kernels_(kernels),
       compute_(compute),
-      copies_(machine.open_stream(settings.gpu, "expert copies")),
-      future_(settings.eviction->needs_future ? future_uses(model, source, workload, settings.deduplicate)
-                                              : FutureUses{}),
-      cache_({source.layers(), experts_, expert_bytes_, settings.cache_capacity, settings.cache_scope},
-             *settings.eviction, eviction_context(source, settings, future_)),
-      slots_(static_cast<std::size_t>(source.layers() * experts_)),
-      protected_(static_cast<std::size_t>(source.layers())) {
-  for (std::size_t i = 0; i < model.blocks.size(); ++i)
-    if (model.blocks[i].moe_layer >= 0) block_of_.push_back(static_cast<int>(i));
-  if (settings.predictor && settings.predictor->make)
-    predictor_ = settings.predictor->make({source.layers(), experts_, source.top_k(), settings.seed,
-                                           &settings.popularity, settings.accuracy, settings.width});
-  if (settings.start_popular) start_full(settings);
+      loads_(machine, model, source, workload, settings),
+      prefetcher_(source, settings, loads_) {
+  if (settings.cpu_layers == 0 && (!settings.placement || !settings.placement->uses_cpu)) return;
+  cpu_.emplace(machine, model, settings);
+  const Platform& platform = machine.platform();
+  placement_context_.host_memory = platform[platform[platform.first(Device::Kind::cpu)].memory].read;
 }
 
-// Fills the cache before the run with the most popular experts, as a loader would; these copies are not
-// timed.
-void ExpertStore::start_full(const EngineSettings& settings) {
-  std::vector<std::pair<std::int64_t, ExpertId>> order;
-  for (int layer = 0; layer < static_cast<int>(settings.popularity.size()); ++layer)
-    for (int expert = 0; expert < experts_; ++expert)
-      order.push_back({settings.popularity[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)],
-                       {layer, expert}});
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  // What fits of the most popular, let in from the least to the most popular: the most popular is the most recent.
-  std::vector<Bytes> room(cache_.pools(), cache_.pool_capacity());
-  std::vector<ExpertId> chosen;
-  for (const auto& [count, expert] : order) {
-    Bytes& left =
-        room[settings.cache_scope == CacheScope::layer ? static_cast<std::size_t>(expert.layer) : 0];
-    if (left < bytes(expert)) continue;
-    left -= bytes(expert);
-    chosen.push_back(expert);
-  }
-  for (auto expert = chosen.rbegin(); expert != chosen.rend(); ++expert)
-    if (cache_.admit(*expert, scratch_)) cache_.landed(*expert);
-  cache_.started();
+void ExpertStore::begin_step(std::int64_t tokens) {
+  tokens_ = tokens;
+  prefetcher_.begin_step();
 }
 
-// Queues the copy of an expert that is not held. False if there is no room.
-bool ExpertStore::load(ExpertId expert, bool ahead, StepRecord& record) {
-  scratch_.clear();
-  if (!cache_.admit(expert, scratch_)) return false;
-  for (const ExpertId leaver : scratch_) {
-    Slot& left = slot(leaver);
-    if (left.prefetched) ++record.counters.useless;
-    if (left.last_use) machine_.wait(copies_, left.last_use);
-    left = {};
-  }
-  record.counters.evictions += static_cast<std::int64_t>(scratch_.size());
-  const Seconds before = machine_.now();
-  machine_.copy(
-      copies_, settings_.expert_home, gpu_memory_, bytes(expert), settings_.host_memory,
-      {ahead ? "prefetch" : "load", block_of_[static_cast<std::size_t>(expert.layer)], expert.expert});
-  // From pageable memory the call itself takes as long as the copy, and the host cannot launch what comes next.
-  if (settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
-  slot(expert) = {machine_.record(copies_), nullptr, ahead};
-  (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += bytes(expert);
-  return true;
-}
-
-void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool last, StepRecord& record) {
+void ExpertStore::begin_layer(int block, int layer, const std::vector<std::vector<ExpertUse>>& waves,
+                              StepRecord& record) {
+  block_ = block;
   layer_ = layer;
+  if (settings_.prefetch_queue) prefetcher_.begin_layer(layer, waves, record);
+}
+
+// A low-precision copy serves a use that could do with one.
+bool ExpertStore::is_hit(const ExpertUse& use) const {
+  const ExpertId expert = id(use);
+  return loads_.cache().holds(expert) && (use.precision != Precision::full || !loads_.is_low(expert));
+}
+
+void ExpertStore::request(const std::vector<ExpertUse>& wave, bool last, StepRecord& record) {
   last_wave_ = last;
   ready_.clear();
+  misses_.clear();
   for (const ExpertUse& use : wave)
-    if (cache_.holds(id(use.expert))) cache_.pin(id(use.expert));
+    if (is_hit(use))
+      cached().pin(id(use));
+    else if (use.precision != Precision::skipped)
+      misses_.push_back(use);
+  // Handed over before the loads: those may hold the host up.
+  if (cpu_) on_cpu_ = compute_on_cpu(record);
+
+  std::size_t miss = 0;
   std::vector<ExpertUse> loads;
+  Counters& counters = record.counters;
   for (const ExpertUse& use : wave) {
-    record.counters.routed += use.rows;
-    ++record.counters.accesses;
-    ++record.layer_accesses[static_cast<std::size_t>(layer)];
-    if (cache_.holds(id(use.expert))) {
-      ++record.counters.hits;
-      ++record.layer_hits[static_cast<std::size_t>(layer)];
-      cache_.use(id(use.expert));
-      if (slot(id(use.expert)).landed)
-        awaited_.push_back(use);
-      else
-        ready_.push_back(use);
+    counters.routed += use.rows;
+    ++counters.accesses;
+    ++record.layer_accesses[static_cast<std::size_t>(layer_)];
+    if (is_hit(use)) {
+      hit(use, record);
       continue;
     }
-    ++record.counters.misses;
-    if (load(id(use.expert), false, record)) {
-      cache_.pin(id(use.expert));
-      cache_.use(id(use.expert));
+    ++counters.misses;
+    if (use.precision == Precision::skipped) {
+      ++counters.skipped;
+      counters.skipped_pairs += use.rows;
+      cached().pass_by(id(use));
+      continue;
+    }
+    if (use.precision == Precision::low) counters.low_pairs += use.rows;
+    if (cpu_ && on_cpu_[miss++]) {
+      ++counters.on_cpu;
+      cached().pass_by(id(use));
+    } else if (load(use, record)) {
       loads.push_back(use);
     } else {
       no_room_.push_back(use);
@@ -117,72 +81,107 @@ void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool la
   awaited_.insert(awaited_.end(), loads.begin(), loads.end());
 }
 
+void ExpertStore::hit(ExpertUse use, StepRecord& record) {
+  ++record.counters.hits;
+  ++record.layer_hits[static_cast<std::size_t>(layer_)];
+  use.precision = loads_.is_low(id(use)) ? Precision::low : Precision::full;
+  if (use.precision == Precision::low) record.counters.low_pairs += use.rows;
+  cached().use(id(use));
+  if (loads_.is_partial(id(use))) loads_.finish(id(use), record);
+  if (slot(use).landed)
+    awaited_.push_back(use);
+  else
+    ready_.push_back(use);
+}
+
+bool ExpertStore::load(const ExpertUse& use, StepRecord& record) {
+  if (!loads_.load(id(use), size_of(use), false, record)) return false;
+  cached().pin(id(use));
+  cached().use(id(use));
+  return true;
+}
+
+// Of the wave's misses, which of them the CPU has been given.
+std::vector<bool> ExpertStore::compute_on_cpu(StepRecord& record) {
+  std::vector<bool> on_cpu(misses_.size(), true);
+  if (layer_ >= settings_.cpu_layers) {
+    std::vector<MissedExpert> priced;
+    for (const ExpertUse& use : misses_) priced.push_back(price_of(use));
+    on_cpu = settings_.placement ? settings_.placement->place(priced, placement_context_)
+                                 : std::vector<bool>(misses_.size(), false);
+  }
+  std::vector<ExpertUse> given;
+  for (std::size_t i = 0; i < misses_.size(); ++i)
+    if (on_cpu[i]) given.push_back(misses_[i]);
+  if (given.empty()) return on_cpu;
+  HostCache* host = loads_.host_cache();
+  cpu_->compute(
+      block_, given, tokens_, kernels_,
+      [&](const ExpertUse& use) {
+        return host ? host->fetch(id(use), HostReader::cpu, record.counters) : nullptr;
+      },
+      [&](const ExpertUse& use, Stream cpu) {
+        if (host) host->read(id(use), HostReader::cpu, machine_.record(cpu));
+      });
+  return on_cpu;
+}
+
+const MissedExpert& ExpertStore::price_of(const ExpertUse& use) {
+  const Bytes size = size_of(use);
+  const auto [known, added] = prices_.try_emplace({use.precision, use.rows, size});
+  if (added)
+    known->second = {use.rows,
+                     size,
+                     loads_.transfer_time(size),
+                     kernels_.time_of(kernels_.one(block_, use)),
+                     cpu_->time_of(use, block_, kernels_),
+                     cpu_->activation_time(use.rows)};
+  return known->second;
+}
+
 std::optional<ExpertUse> ExpertStore::next_awaited(StepRecord& record) {
   if (awaited_.empty()) {
     if (no_room_.empty()) return std::nullopt;
     const ExpertUse use = no_room_.front();
     no_room_.pop_front();
-    if (!load(id(use.expert), false, record)) {
+    if (!load(use, record)) {
       // A demand load goes before what is only expected.
-      for (int layer = 0; layer < static_cast<int>(protected_.size()); ++layer) release(layer);
-      if (!load(id(use.expert), false, record))
-        throw std::logic_error("expert store: no room for one expert in an idle cache");
+      prefetcher_.release_all();
+      if (!load(use, record)) throw std::logic_error("expert store: no room for one expert in an idle cache");
     }
-    cache_.pin(id(use.expert));
-    cache_.use(id(use.expert));
     awaited_.push_back(use);
   }
   const ExpertUse use = awaited_.front();
   awaited_.pop_front();
-  Slot& wanted = slot(id(use.expert));
+  ExpertLoads::Slot& wanted = slot(use);
   waits_.push_back({machine_.record(compute_), wanted.landed, wanted.prefetched});
   machine_.wait(compute_, wanted.landed);
   wanted.landed = nullptr;  // the compute stream is past it
   wanted.prefetched = false;
-  cache_.landed(id(use.expert));
+  cached().landed(id(use));
   return use;
 }
 
 void ExpertStore::computed(std::span<const ExpertUse> uses) {
-  for (const ExpertUse& use : uses) cache_.unpin(id(use.expert));
+  for (const ExpertUse& use : uses) cached().unpin(id(use));
   // Before the next layer's router the host has seen these kernels end. Only a load of this layer could be
   // sooner.
   if (uses.empty() || (no_room_.empty() && last_wave_)) return;
   const Event done = machine_.record(compute_);
   for (const ExpertUse& use : uses) {
-    slot(id(use.expert)).last_use = done;
-    computed_.push_back(id(use.expert));
+    slot(use).last_use = done;
+    computed_.push_back(id(use));
   }
 }
 
-void ExpertStore::prefetch(const StepRouting& step, const StepRouting* next, int layer, StepRecord& record) {
-  if (!predictor_) return;
-  Bytes issued;
-  for (int distance = 1; distance <= settings_.window; ++distance) {
-    predictions_.clear();
-    predictor_->predict(step, next, layer, distance, predictions_);
-    for (const ExpertId expert : predictions_) {
-      if (!cache_.holds(expert)) {
-        ++record.counters.requested;
-        if (settings_.prefetch_budget && issued + bytes(expert) > *settings_.prefetch_budget) continue;
-        if (!load(expert, true, record)) continue;
-        ++record.counters.issued;
-        issued += bytes(expert);
-      }
-      cache_.pin(expert);
-      protected_[static_cast<std::size_t>(expert.layer)].push_back(expert);
+void ExpertStore::end_layer() {
+  if (cpu_)
+    if (const Event results = cpu_->take_results()) {
+      waits_.push_back({machine_.record(compute_), results, false});
+      machine_.wait(compute_, results);
     }
-  }
-}
-
-void ExpertStore::release(int layer) {
-  for (const ExpertId expert : protected_[static_cast<std::size_t>(layer)]) cache_.unpin(expert);
-  protected_[static_cast<std::size_t>(layer)].clear();
-}
-
-void ExpertStore::end_layer(int layer) {
-  release(layer);
-  for (const ExpertId expert : computed_) slot(expert).last_use = nullptr;
+  prefetcher_.release(layer_);
+  for (const ExpertId expert : computed_) loads_.slot(expert).last_use = nullptr;
   computed_.clear();
 }
 
@@ -193,10 +192,6 @@ void ExpertStore::settle(StepRecord& record) {
     if (wait.prefetched) ++(waited.value > 0 ? record.counters.late : record.counters.useful);
   }
   waits_.clear();
-}
-
-std::int64_t ExpertStore::count_unused() const {
-  return std::count_if(slots_.begin(), slots_.end(), [](const Slot& each) { return each.prefetched; });
 }
 
 }  // namespace specmoe

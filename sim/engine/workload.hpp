@@ -74,12 +74,17 @@ StepShape shape_of(const MoeModel& model, const RoutingSource& source, const Ste
 /// Reads the routing of a step. @throws InputError if the source cannot deliver it.
 void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, StepRouting& out);
 
+/// What a use of an expert needs, or gets: nothing, the low-precision copy, the weights in full.
+enum class Precision : std::int8_t { skipped, low, full };
+
 /// The units of work of one layer in the order in which the engine takes them up: with deduplication each
 /// expert once, in order of first appearance, with all its tokens; without, every (token, expert) pair by
 /// itself, a wave a token.
 struct ExpertUse {
   std::int32_t expert;
   std::int64_t rows;
+  /// Until it is looked up: the least that will do if it is missing. Then: in what it is computed.
+  Precision precision = Precision::full;
 };
 void expert_waves(const StepRouting& routing, int layer, int experts, bool deduplicate,
                   std::vector<std::vector<ExpertUse>>& waves);

@@ -23,8 +23,10 @@ class Lane {
  public:
   virtual ~Lane() = default;
   virtual void wait_until(Seconds date) = 0;
-  /// Shares the device with what else runs on it.
-  virtual void execute(DeviceId device, Seconds duration) = 0;
+  /// Shares the device with what else runs on it. A CPU's kernel also moves `traffic` bytes through its memory, at no
+  /// more than traffic / duration, and shares the memory's bandwidth with copies and other CPU kernels: it ends with
+  /// the later of the two. Other devices take no notice of `traffic`.
+  virtual void execute(DeviceId device, Seconds duration, Bytes traffic) = 0;
   /// Crosses the links from one memory to another, sharing each with what else crosses it.
   virtual void cross(MemoryId from, MemoryId to, HostMemory host, Bytes payload) = 0;
   virtual void read(MemoryId disk, Bytes bytes) = 0;
@@ -35,7 +37,9 @@ class SimulationKernel {
  public:
   virtual ~SimulationKernel() = default;
   virtual Seconds now() const = 0;
-  virtual std::unique_ptr<Lane> open_lane(Worker& worker) = 0;
+  /// @param device whose kernels the lane will execute; none for lanes without kernels. From the first lane of a CPU
+  /// on, copies out of and into its memory share that memory's bandwidth.
+  virtual std::unique_ptr<Lane> open_lane(Worker& worker, DeviceId device) = 0;
   /// Called by the host program: returns after resume_host.
   virtual void suspend_host() = 0;
   virtual void resume_host() = 0;

@@ -28,6 +28,8 @@ struct CopyLabel {
   const char* name = "copy";
   std::int32_t layer = -1;
   std::int32_t expert = -1;
+  /// Where in the expert the copy begins, if it is a piece of one.
+  Bytes offset{};
 };
 
 /// Hears of work as it ends. Dates are on the machine's clock.
@@ -46,7 +48,9 @@ class Machine {
   virtual ~Machine() = default;
   virtual const Platform& platform() const = 0;
 
-  /// Streams are in order; streams of one device run beside each other.
+  /// Streams are in order; streams of one device run beside each other. A kernel of a CPU shares the bandwidth of its
+  /// memory with the copies out of and into it. @throws std::logic_error for more than four streams of a CPU, or where
+  /// the machine has no CPU kernels
   virtual Stream open_stream(DeviceId device, const std::string& name) = 0;
   /// Appends a kernel; returns at once and costs the host one launch.
   virtual void launch(Stream stream, const Kernel& kernel) = 0;

@@ -9,6 +9,7 @@
 #include <simgrid/kernel/Timer.hpp>
 #include <xbt/config.hpp>
 
+#include <array>
 #include <cmath>
 #include <ctime>
 #include <exception>
@@ -186,37 +187,56 @@ void report_completions() {
   });
 }
 
-// The platform's graph in SimGrid, and lanes on it. A device is a host. A memory is two hosts, the ends of
-// pinned and of pageable copies, which take different links.
+// The platform's graph in SimGrid, and lanes on it. A device is a host. A memory is hosts for the ends of pinned and
+// of pageable copies, which take different links; and the same once more for when a CPU computes: then copies cross
+// the CPU's memory as a link too, which they share with the CPU's kernels. A kernel is an Exec beside a flow from one
+// of its CPU's places into that memory, through a link that lets it have no more than its own rate.
 class SimGridKernel final : public SimulationKernel {
  public:
   SimGridKernel(const Platform& platform, sg4::NetZone* zone) : platform_(platform), zone_(zone) {
     for (const Device& device : platform.devices)
-      devices_.push_back(add_host(zone, "device " + device.name, kFlopsPerSecond));
+      devices_.push_back({add_host(zone, "device " + device.name, kFlopsPerSecond), {}, 0});
     for (const Memory& memory : platform.memories) add_memory(memory);
+    for (std::size_t i = 0; i < devices_.size(); ++i) add_places(devices_[i], platform.devices[i]);
     for (const Link& link : platform.links) add_directions(link);
     const auto memories = static_cast<int>(platform.memories.size());
     for (int from = 0; from < memories; ++from)
       for (int to = 0; to < memories; ++to)
-        if (from != to) add_routes({from}, {to});
+        if (from != to)
+          for (const bool beside_cpu : {false, true}) add_routes({from}, {to}, beside_cpu);
     zone->seal();
   }
 
   void run_host(const std::function<void()>& program) {
-    host_ = add_actor(memories_.at(0).pinned, "host program", program);
+    host_ = add_actor(memories_.at(0).ends[0].pinned, "host program", program);
   }
 
   Seconds now() const override { return {sg4::Engine::get_clock()}; }
-  std::unique_ptr<Lane> open_lane(Worker& worker) override;
+  std::unique_ptr<Lane> open_lane(Worker& worker, DeviceId device) override;
   void suspend_host() override { sg4::this_actor::suspend(); }
   void resume_host() override { host_->resume(); }
 
  private:
   class PlatformLane;
-  struct MemoryNode {
+  struct Ends {
     sg4::Host *pinned, *pageable;
-    sg4::Disk* disk;
   };
+  struct MemoryNode {
+    std::array<Ends, 2> ends;  // [whether a CPU computes]
+    sg4::Disk* disk;
+    const sg4::Link* bandwidth;  // only of a CPU's memory
+  };
+  // From where a kernel's traffic flows into the memory, at the rate of the link.
+  struct Place {
+    sg4::Host* host;
+    sg4::Link* rate;
+  };
+  struct DeviceNode {
+    sg4::Host* host;
+    std::vector<Place> places;
+    std::size_t taken;
+  };
+  static constexpr std::size_t kPlaces = 4;  // streams of a CPU
   struct OneWay {
     std::vector<const sg4::Link*> pinned, pageable;
   };
@@ -234,11 +254,28 @@ class SimGridKernel final : public SimulationKernel {
   }
 
   void add_memory(const Memory& memory) {
-    memories_.push_back({add_host(zone_, "memory " + memory.name, kFlopsPerSecond),
-                         add_host(zone_, "pageable memory " + memory.name, kFlopsPerSecond), nullptr});
+    const auto ends = [&](const std::string& name) -> Ends {
+      return {add_host(zone_, "memory " + name, kFlopsPerSecond),
+              add_host(zone_, "pageable memory " + name, kFlopsPerSecond)};
+    };
+    memories_.push_back({{ends(memory.name), ends(memory.name + " beside a CPU")}, nullptr, nullptr});
     if (memory.kind == Memory::Kind::disk)
-      memories_.back().disk = add_disk(memories_.back().pinned, memory.name,
+      memories_.back().disk = add_disk(memories_.back().ends[0].pinned, memory.name,
                                        checked(memory.name, memory.read), checked(memory.name, memory.write));
+  }
+
+  void add_places(DeviceNode& node, const Device& device) {
+    if (device.kind != Device::Kind::cpu) return;
+    MemoryNode& memory = memories_[static_cast<std::size_t>(device.memory.index)];
+    const std::string name = platform_[device.memory].name;
+    if (!memory.bandwidth) memory.bandwidth = add_link("bandwidth of " + name, platform_[device.memory].read);
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      const std::string place = "place " + std::to_string(i) + " of " + device.name;
+      node.places.push_back({add_host(zone_, place, kFlopsPerSecond),
+                             add_link(place + " rate", platform_[device.memory].read)});
+      add_route(zone_, node.places.back().host, memory.ends[1].pinned,
+                {node.places.back().rate, memory.bandwidth});
+    }
   }
 
   void add_directions(const Link& link) {
@@ -259,7 +296,7 @@ class SimGridKernel final : public SimulationKernel {
         direction(link.name + " backward", link.backward.bandwidth, link.pageable_backward.bandwidth));
   }
 
-  void add_routes(MemoryId from, MemoryId to) {
+  void add_routes(MemoryId from, MemoryId to, bool beside_cpu) {
     Route route;
     try {
       route = platform_.route(from, to);
@@ -272,29 +309,44 @@ class SimGridKernel final : public SimulationKernel {
       pinned.insert(pinned.end(), direction.pinned.begin(), direction.pinned.end());
       pageable.insert(pageable.end(), direction.pageable.begin(), direction.pageable.end());
     }
-    add_route(zone_, (*this)[from].pinned, (*this)[to].pinned, pinned);
-    add_route(zone_, (*this)[from].pageable, (*this)[to].pinned, pageable);
+    if (beside_cpu)
+      for (const MemoryId end : {from, to})
+        if (const sg4::Link* bandwidth = (*this)[end].bandwidth) {
+          pinned.push_back(bandwidth);
+          pageable.push_back(bandwidth);
+        }
+    const Ends &source = (*this)[from].ends[beside_cpu], &target = (*this)[to].ends[beside_cpu];
+    add_route(zone_, source.pinned, target.pinned, pinned);
+    add_route(zone_, source.pageable, target.pinned, pageable);
   }
 
   const Platform& platform_;
   sg4::NetZone* zone_;
   sg4::ActorPtr host_;
-  std::vector<sg4::Host*> devices_;
+  std::vector<DeviceNode> devices_;
+  bool cpu_computes_ = false;
   std::vector<MemoryNode> memories_;
   std::vector<OneWay> directions_;  // [2 * link + backward]
 };
 
 class SimGridKernel::PlatformLane final : public Lane {
  public:
-  PlatformLane(const SimGridKernel& kernel, Worker& worker) : kernel_(kernel), lane_(worker) {}
+  PlatformLane(const SimGridKernel& kernel, Worker& worker, const Place* place)
+      : kernel_(kernel), lane_(worker), place_(place), both_(worker) {}
 
   void wait_until(Seconds date) override { lane_.wait_until(date); }
-  void execute(DeviceId device, Seconds duration) override {
-    lane_.execute(kernel_.devices_[static_cast<std::size_t>(device.index)], duration);
+  void execute(DeviceId device, Seconds duration, Bytes traffic) override {
+    sg4::Host* host = kernel_.devices_[static_cast<std::size_t>(device.index)].host;
+    if (!place_ || traffic <= Bytes{0}) return lane_.execute(host, duration);
+    place_->rate->set_bandwidth((traffic / duration).value);
+    both_.left = 2;
+    both_.compute.execute(host, duration);
+    both_.flow.cross(place_->host, kernel_[kernel_.platform_[device].memory].ends[1].pinned, traffic);
   }
   void cross(MemoryId from, MemoryId to, HostMemory host, Bytes payload) override {
-    const MemoryNode& source = kernel_[from];
-    lane_.cross(host == HostMemory::pinned ? source.pinned : source.pageable, kernel_[to].pinned, payload);
+    const Ends& source = kernel_[from].ends[kernel_.cpu_computes_];
+    lane_.cross(host == HostMemory::pinned ? source.pinned : source.pageable,
+                kernel_[to].ends[kernel_.cpu_computes_].pinned, payload);
   }
   void read(MemoryId disk, Bytes bytes) override {
     lane_.access(kernel_[disk].disk, sg4::Io::OpType::READ, bytes);
@@ -304,12 +356,32 @@ class SimGridKernel::PlatformLane final : public Lane {
   }
 
  private:
+  // Goes on when both have ended.
+  struct Both final : Worker {
+    explicit Both(Worker& w) : worker(w), compute(*this), flow(*this) {}
+    void go_on() override {
+      if (--left == 0) worker.go_on();
+    }
+    Worker& worker;
+    SimGridLane compute, flow;
+    int left = 0;
+  };
+
   const SimGridKernel& kernel_;
   SimGridLane lane_;
+  const Place* place_;
+  Both both_;
 };
 
-std::unique_ptr<Lane> SimGridKernel::open_lane(Worker& worker) {
-  return std::make_unique<PlatformLane>(*this, worker);
+std::unique_ptr<Lane> SimGridKernel::open_lane(Worker& worker, DeviceId device) {
+  const Place* place = nullptr;
+  if (device.index >= 0 && platform_[device].kind == Device::Kind::cpu) {
+    DeviceNode& node = devices_[static_cast<std::size_t>(device.index)];
+    if (node.taken == kPlaces) throw std::logic_error("open_stream: more than four streams of a CPU");
+    place = &node.places[node.taken++];
+    cpu_computes_ = true;
+  }
+  return std::make_unique<PlatformLane>(*this, worker, place);
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ void StreamMachine::launch(Stream stream, const Kernel& kernel) {
     price.beside_copies += platform_[on.device].kernel_change;
   }
   on.launched = kernel;
-  append(on, price.launch, KernelOp{kernel, price});
+  const bool on_cpu = platform_[on.device].kind == Device::Kind::cpu;
+  append(on, price.launch, KernelOp{kernel, price, on_cpu ? memory_traffic(kernel) : Bytes{0}});
 }
 
 void StreamMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, HostMemory host,

@@ -29,7 +29,7 @@ StreamQueue::StreamQueue(Workshop& shop, Stream id, DeviceId device, const Devic
       device_(device),
       memory_(properties.memory),
       event_time_(properties.event_time),
-      lane_(shop.kernel.open_lane(*this)) {}
+      lane_(shop.kernel.open_lane(*this, device)) {}
 
 // Recording without time and waiting need not wait for the date of their call: what follows in the stream, and whoever
 // waits for the event, was called later still.
@@ -79,7 +79,7 @@ void StreamQueue::begin(const KernelOp& op) {
   const Seconds duration = beside ? op.price.beside_copies : op.price.alone;
   if (duration <= Seconds{0}) return kernel_ended();
   busy_ = true;
-  lane_->execute(device_, duration);
+  lane_->execute(device_, duration, op.traffic);
 }
 
 void StreamQueue::kernel_ended() {
@@ -152,7 +152,8 @@ void StreamQueue::begin(const WaitOp& op) {
 
 CopyEngine::CopyEngine(Workshop& shop) : shop_(shop), links_(*this), reader_(*this), writer_(*this) {}
 
-CopyEngine::Part::Part(CopyEngine& engine) : engine_(engine), lane(engine.shop_.kernel.open_lane(*this)) {}
+CopyEngine::Part::Part(CopyEngine& engine)
+    : engine_(engine), lane(engine.shop_.kernel.open_lane(*this, {})) {}
 
 void CopyEngine::Part::go_on() { engine_.part_ended(); }
 

@@ -46,6 +46,8 @@ struct Way {
 struct KernelOp {
   Kernel kernel;
   KernelPrice price;
+  /// Through the memory of a CPU; 0 elsewhere.
+  Bytes traffic;
 };
 struct CopyOp {
   const Way* way;
@@ -70,7 +72,7 @@ struct Op {
 class Workshop final : public Worker {
  public:
   Workshop(SimulationKernel& simulation, MachineObserver* hearer, std::size_t memories)
-      : kernel(simulation), observer(hearer), crossing(memories), lane_(simulation.open_lane(*this)) {}
+      : kernel(simulation), observer(hearer), crossing(memories), lane_(simulation.open_lane(*this, {})) {}
 
   SimulationKernel& kernel;
   MachineObserver* observer;

@@ -32,6 +32,46 @@ static std::string shown(double value, double scale, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value * scale, digits) : "-";
 }
 
+// Columns of what few strategies do: shown where one does, with what they mean.
+static void add_rare_columns(const ResultsOverview& overview, std::vector<std::vector<std::string>>& rows,
+                             std::string& legend) {
+  const auto percent = [](std::int64_t part, std::int64_t whole) {
+    return shown(static_cast<double>(part) / static_cast<double>(whole), 100, 1);
+  };
+  const auto add = [&](const char* name, const char* unit, const char* meaning, auto&& used, auto&& cell) {
+    const auto& runs = overview.runs;
+    if (std::none_of(runs.begin(), runs.end(),
+                     [&](const auto& run) { return used(run.second.counters) > 0; }))
+      return;
+    rows[0].push_back(name);
+    rows[1].push_back(unit);
+    for (std::size_t i = 0; i < runs.size(); ++i) rows[i + 2].push_back(cell(runs[i].second.counters));
+    legend += fmt::format("{}: {}\n", name, meaning);
+  };
+  using C = Counters;
+  add(
+      "on CPU", "%", "expert accesses that the CPU computed.", [](const C& c) { return c.on_cpu; },
+      [&](const C& c) { return percent(c.on_cpu, c.accesses); });
+  add(
+      "low", "%", "(token, expert) pairs computed with a low-precision copy, which costs quality.",
+      [](const C& c) { return c.low_pairs; }, [&](const C& c) { return percent(c.low_pairs, c.routed); });
+  add(
+      "skipped", "%", "(token, expert) pairs that were not computed, which costs quality.",
+      [](const C& c) { return c.skipped_pairs; },
+      [&](const C& c) { return percent(c.skipped_pairs, c.routed); });
+  add(
+      "dropped", "%", "of requested prefetches, still queued when their layer did without them.",
+      [](const C& c) { return c.dropped; }, [&](const C& c) { return percent(c.dropped, c.requested); });
+  add(
+      "host hit", "%", "of the loads and CPU uses of experts on disk, found in the host's cache.",
+      [](const C& c) { return c.host_hits + c.host_misses; },
+      [&](const C& c) { return percent(c.host_hits, c.host_hits + c.host_misses); });
+  add(
+      "disk", "GB", "expert bytes read from the disk into the host's cache.",
+      [](const C& c) { return c.disk_bytes.count; },
+      [&](const C& c) { return shown(static_cast<double>(c.disk_bytes.count), 1e-9, 1); });
+}
+
 std::string console_table(const ResultsOverview& overview) {
   std::vector<std::vector<std::string>> rows{
       {"strategy", "TPOT", "TTFT", "decode", "hit", "late", "exposed stall", "of it for", "moved",
@@ -47,6 +87,8 @@ std::string console_table(const ResultsOverview& overview) {
          shown(static_cast<double>((s.counters.demand_bytes + s.counters.prefetch_bytes).count), 1e-9, 1),
          shown(static_cast<double>(s.peak_gpu_memory.count), 1e-9, 2)});
   }
+  std::string legend;
+  add_rare_columns(overview, rows, legend);
   std::vector<std::size_t> width(rows[0].size(), 0);
   for (const auto& row : rows)
     for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
@@ -71,7 +113,8 @@ std::string console_table(const ResultsOverview& overview) {
       "beyond its\n"
       "critical path (every expert resident, no host, no predictor). moved: expert bytes copied into GPU "
       "memory,\n"
-      "prefill included.\n";
+      "prefill included.\n" +
+      legend;
   for (const std::string& note : overview.notes) out += "note: " + note + "\n";
   if (!overview.unverified.empty())
     out += fmt::format("note: {} numbers of the platform are not verified (specmoe list platforms {})\n",

@@ -12,8 +12,9 @@ namespace specmoe {
 struct Recorder::Columns {
   using Type = H5Growing::Type;
   H5Growing phase, sequences, tokens, routed, accesses, hits, misses, requested, issued, useful, late,
-      useless, evictions, demand_bytes, prefetch_bytes, start, duration, critical_path, exposed_stall,
-      expert_wait, block_duration, layer_accesses, layer_hits;
+      useless, dropped, on_cpu, skipped, low_pairs, skipped_pairs, host_hits, host_misses, evictions,
+      demand_bytes, prefetch_bytes, disk_bytes, start, duration, critical_path, exposed_stall, expert_wait,
+      block_duration, layer_accesses, layer_hits;
 
   Columns(H5File& file, const MoeModel& model)
       : phase(file, "/steps/phase", Type::int16),
@@ -28,9 +29,17 @@ struct Recorder::Columns {
         useful(file, "/steps/prefetch_useful", Type::int64),
         late(file, "/steps/prefetch_late", Type::int64),
         useless(file, "/steps/prefetch_useless", Type::int64),
+        dropped(file, "/steps/prefetch_dropped", Type::int64),
+        on_cpu(file, "/steps/misses_on_cpu", Type::int64),
+        skipped(file, "/steps/misses_skipped", Type::int64),
+        low_pairs(file, "/steps/low_pairs", Type::int64),
+        skipped_pairs(file, "/steps/skipped_pairs", Type::int64),
+        host_hits(file, "/steps/host_hits", Type::int64),
+        host_misses(file, "/steps/host_misses", Type::int64),
         evictions(file, "/steps/evictions", Type::int64),
         demand_bytes(file, "/steps/demand_bytes", Type::int64),
         prefetch_bytes(file, "/steps/prefetch_bytes", Type::int64),
+        disk_bytes(file, "/steps/disk_bytes", Type::int64),
         start(file, "/steps/start", Type::float64),
         duration(file, "/steps/duration", Type::float64),
         critical_path(file, "/steps/critical_path", Type::float64),
@@ -67,9 +76,17 @@ void Recorder::step_ended(const StepRecord& step) {
   columns_->useful.append(c.useful);
   columns_->late.append(c.late);
   columns_->useless.append(c.useless);
+  columns_->dropped.append(c.dropped);
+  columns_->on_cpu.append(c.on_cpu);
+  columns_->skipped.append(c.skipped);
+  columns_->low_pairs.append(c.low_pairs);
+  columns_->skipped_pairs.append(c.skipped_pairs);
+  columns_->host_hits.append(c.host_hits);
+  columns_->host_misses.append(c.host_misses);
   columns_->evictions.append(c.evictions);
   columns_->demand_bytes.append(c.demand_bytes.count);
   columns_->prefetch_bytes.append(c.prefetch_bytes.count);
+  columns_->disk_bytes.append(c.disk_bytes.count);
   columns_->start.append(step.start.value);
   columns_->duration.append(step.duration().value);
   columns_->critical_path.append(step.critical_path.value);
@@ -117,7 +134,9 @@ void Recorder::run_ended(std::int64_t useless, Bytes cache_peak) {
 
 void Recorder::stream_opened(Stream stream, DeviceId device, const std::string& name) {
   streams_.resize(std::max(streams_.size(), static_cast<std::size_t>(stream.index) + 1));
-  streams_[static_cast<std::size_t>(stream.index)].name = name;
+  StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
+  use.name = name;
+  use.of_gpu = scenario_.platform[device].kind == Device::Kind::gpu;
   if (timeline_) timeline_->stream(stream, scenario_.platform[device].name + " " + name);
 }
 
@@ -169,7 +188,8 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.expert_wait = ratio(wait_, steps);
   s.critical_path = ratio(path_, steps);
   double busy = 0;
-  for (const StreamUse& stream : streams_) busy += stream.busy;
+  for (const StreamUse& stream : streams_)
+    if (stream.of_gpu) busy += stream.busy;
   s.gpu_utilisation = ratio(busy, s.total_time);
   s.cache_capacity = strategy_.settings.cache_capacity;
   s.peak_gpu_memory = strategy_.bill.taken() + cache_peak_;

@@ -9,7 +9,8 @@
 //   /runs/<strategy>       attributes: position, and the numbers of RunSummary under the same names
 //     /steps/phase         int16 [step]: 0 prefill, 1 decode
 //     /steps/{sequences,tokens,routed,accesses,hits,misses,prefetch_requested,prefetch_issued,prefetch_useful,
-//             prefetch_late,prefetch_useless,evictions,demand_bytes,prefetch_bytes}   int64 [step]
+//             prefetch_late,prefetch_useless,prefetch_dropped,misses_on_cpu,misses_skipped,low_pairs,skipped_pairs,
+//             host_hits,host_misses,evictions,demand_bytes,prefetch_bytes,disk_bytes}   int64 [step]; see Counters
 //     /steps/{start,duration,critical_path,exposed_stall,expert_wait}                 float64 [step], s
 //     /layers/duration     float32 [step, block], s: from the end of the block before; 0 where a block did not run
 //     /layers/{accesses,hits}   int32 [step, MoE layer]
@@ -58,6 +59,7 @@ class Recorder : public EngineObserver, public MachineObserver {
   };
   struct StreamUse {
     std::string name;
+    bool of_gpu = true;
     std::int64_t kernels = 0;
     double busy = 0;
   };

@@ -61,9 +61,17 @@ void for_each_field(Summary& s, Visit&& visit) {
   visit("prefetch_useful", s.counters.useful);
   visit("prefetch_late", s.counters.late);
   visit("prefetch_useless", s.counters.useless);
+  visit("prefetch_dropped", s.counters.dropped);
+  visit("misses_on_cpu", s.counters.on_cpu);
+  visit("misses_skipped", s.counters.skipped);
+  visit("low_pairs", s.counters.low_pairs);
+  visit("skipped_pairs", s.counters.skipped_pairs);
+  visit("host_hits", s.counters.host_hits);
+  visit("host_misses", s.counters.host_misses);
   visit("evictions", s.counters.evictions);
   visit("demand_bytes", s.counters.demand_bytes);
   visit("prefetch_bytes", s.counters.prefetch_bytes);
+  visit("disk_bytes", s.counters.disk_bytes);
 }
 
 /// As attributes of a group.

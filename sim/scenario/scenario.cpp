@@ -12,6 +12,7 @@
 #include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
+#include "sim/scenario/read_transfers.hpp"
 
 namespace specmoe {
 
@@ -24,23 +25,6 @@ namespace {
 
 constexpr Bytes kWorkspace{
     64 << 20};  // cuBLAS takes 32 MiB on Hopper and 4 MiB before it; twice that with staging
-
-// A key of a strategy's section, or else of the scenario's section of that name.
-struct Section {
-  std::optional<Yaml> own, common;
-
-  Section(const Yaml& strategy, const Yaml& scenario, const std::string& name,
-          std::initializer_list<std::string_view> keys)
-      : own(strategy.find(name)), common(scenario.find(name)) {
-    if (own) own->allow_only(keys);
-    if (common) common->allow_only(keys);
-  }
-  std::optional<Yaml> find(std::string_view key) const {
-    if (own)
-      if (auto found = own->find(key)) return found;
-    return common ? common->find(key) : std::nullopt;
-  }
-};
 
 // A name of a shipped file, or a path relative to the scenario.
 std::string name_or_file(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
@@ -212,16 +196,6 @@ std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers) {
   return all;
 }
 
-template <class Kind>
-const Kind* find_kind(std::span<const Kind> kinds, const Yaml& node) {
-  std::vector<std::string_view> names;
-  for (const Kind& kind : kinds) {
-    if (kind.name == node.text()) return &kind;
-    names.push_back(kind.name);
-  }
-  node.fail_choice(names);
-}
-
 // As the engine that recorded the trace stored them.
 std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
   std::vector<Bytes> sizes;
@@ -266,7 +240,9 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
                     scenario.model.name, gb(least - rest), items, gb(strategy.bill.available), gb(rest)),
         fmt::format("room for one expert{} ({})", s.cache_scope == CacheScope::layer ? " a layer" : "",
                     gb(least)));
-  const Bytes all = all_experts(scenario, s);
+  Bytes all;
+  for (std::size_t layer = static_cast<std::size_t>(s.cpu_layers); layer < s.expert_bytes.size(); ++layer)
+    all += s.expert_bytes[layer] * scenario.model.experts;
   const auto capacity = cache.find("capacity");
   if (!capacity || (capacity->is_scalar() && capacity->text() == "auto")) {
     s.cache_capacity = std::min(rest, all);
@@ -344,6 +320,8 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
                     static_cast<double>((all - home.capacity + home.reserved).count) * 1e-9),
         "a larger memory in placement.experts, or a smaller model.expert_format");
 
+  read_transfer(node, document, scenario, s);
+  read_miss(node, document, scenario, s);
   const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
   if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
   if (const auto grouped = engine.find("grouped"))
@@ -354,8 +332,11 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
                               workspace ? workspace->bytes() : kWorkspace);
   read_cache(Section(node, document, "cache", {"capacity", "scope", "eviction", "start"}), scenario, strategy,
              node);
-  read_prefetch(Section(node, document, "prefetch", {"predictor", "window", "budget", "accuracy", "width"}),
-                scenario, strategy, node);
+  const Section prefetch(node, document, "prefetch",
+                         {"predictor", "window", "budget", "accuracy", "width", "queue", "step_budget"});
+  read_prefetch(prefetch, scenario, strategy, node);
+  read_prefetch_queue(prefetch, scenario, s);
+  read_host_cache(node, document, scenario, s);
   return strategy;
 }
 
@@ -364,7 +345,7 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
 Scenario Scenario::load(const std::filesystem::path& file, const std::string& platform) {
   const Yaml document = Yaml::load(file);
   document.allow_only({"name", "description", "seed", "platform", "model", "routing", "workload", "placement",
-                       "engine", "cache", "prefetch", "strategies"});
+                       "transfer", "miss", "engine", "cache", "host_cache", "prefetch", "strategies"});
   Scenario scenario;
   scenario.file = file.string();
   scenario.text = document.source_text();
@@ -392,7 +373,7 @@ Scenario Scenario::load(const std::filesystem::path& file, const std::string& pl
   if (const auto strategies = document.find("strategies")) {
     std::set<std::string> names;
     for (const Yaml& node : strategies->items()) {
-      node.allow_only({"name", "placement", "engine", "cache", "prefetch"});
+      node.allow_only({"name", "placement", "transfer", "miss", "engine", "cache", "host_cache", "prefetch"});
       scenario.strategies.push_back(read_strategy(node, document, scenario));
       if (!names.insert(node["name"].text()).second) node["name"].fail("a name that no other strategy has");
     }

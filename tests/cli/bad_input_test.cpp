@@ -105,6 +105,60 @@ TEST_CASE("bad input: unknown names list the ones there are") {
            {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});
 }
 
+TEST_CASE("bad input: how experts travel and what becomes of a miss") {
+  refuses(
+      {{"cache:", "transfer: {pieces: halves}\ncache:",
+        "transfer.pieces: \"halves\"; expected whole, matrices, or at least 4096 B"},
+       {"cache:", "transfer: {pieces: 0 B}\ncache:", "transfer.pieces: \"0 B\"; expected whole, matrices"},
+       {"cache:", "transfer: {chunks: whole}\ncache:",
+        "transfer.chunks: unknown key; expected one of pieces"},
+       {"cache:", "miss: {compute: cheap}\ncache:",
+        "miss.compute: \"cheap\"; expected one of gpu, cpu, cheaper, split"},
+       {"cache:", "miss: {cpu_layers: 25}\ncache:",
+        "miss.cpu_layers: \"25\"; expected a whole number from 0 to 24"},
+       {"cache:", "miss: {format: bf16}\ncache:", "miss.format: \"bf16\"; expected one of fp8, int8, int4"},
+       {"cache:", "miss: {format: int4}\ncache:",
+        "miss.format: \"int4\"; expected routing with gate weights: a trace that recorded them"},
+       {"cache:", "miss: {skip_below: 0.05}\ncache:",
+        "miss.skip_below: \"0.05\"; expected routing with gate weights"},
+       {"cache:", "miss: {skip_below: 2}\ncache:", "miss.skip_below: \"2\"; expected a number from 0 to 1"},
+       {"cache:", "miss: {thresholds: [0.6, 0.9]}\ncache:",
+        "miss.thresholds: a list; expected a format for what lies between them"},
+       {"cache:", "host_cache: {capacity: 8 GB}\ncache:",
+        "host_cache: experts wait in dram; expected a disk in placement.experts"},
+       {"experts: dram}", "experts: nvme}\nhost_cache: {eviction: lru}", "host_cache.capacity: missing"},
+       {"experts: dram}", "experts: nvme}\nhost_cache: {capacity: 2 GB}",
+        "host_cache.capacity: \"2 GB\"; expected at least the GPU's cache and one expert: 2.02 GB"},
+       {"experts: dram}", "experts: nvme}\nhost_cache: {capacity: 200 GB}",
+        "host_cache.capacity: \"200 GB\"; expected at most the 124.00 GB of dram (76.00 GB over)"},
+       {"experts: dram}", "experts: nvme}\nhost_cache: {capacity: 8 GB, eviction: belady}",
+        "host_cache.eviction: \"belady\"; expected a policy that does not know the future"},
+       {"experts: dram}", "experts: nvme}\nmiss: {compute: cpu}",
+        "miss.compute: \"cpu\"; expected gpu, or experts in dram, or a host_cache before nvme"},
+       {"experts: dram}", "experts: nvme}\nhost_cache: {capacity: 8 GB}\nmiss: {format: int4}",
+        "miss.format: \"int4\"; expected no such key beside a host_cache"},
+       {"cache:", "prefetch: {predictor: oracle, queue: true}\ncache:",
+        "prefetch.queue: \"true\"; expected false, or a budget or step_budget"},
+       {"cache:", "prefetch: {predictor: oracle, queue: true, budget: 1 MB}\ncache:",
+        "prefetch.budget: \"1 MB\"; expected at least one piece: 17301504 B"},
+       {"cache:", "prefetch: {predictor: oracle, step_budget: 0 B}\ncache:",
+        "prefetch.step_budget: \"0 B\""}});
+}
+
+TEST_CASE("bad input: a CPU without kernels, or in the GPU's memory, computes no experts") {
+  const TemporaryFolder folder;
+  std::string platform = read_text(std::filesystem::path(SPECMOE_SOURCE_DIR) / "platforms/rtx4090.yaml");
+  const std::size_t calls = platform.rfind("    host_calls:");
+  folder.write("mute.yaml", platform.substr(0, calls));
+  std::string scenario = with("platform: rtx4090", "platform: mute.yaml");
+  folder.write("bad.yaml", scenario + "miss: {compute: cheaper}\n");
+  CommandResult result = specmoe_command(folder, "run bad.yaml --out out");
+  CHECK(result.status == 2);
+  CHECK_MESSAGE(result.err.find("expected gpu: rtx4090 has no kernels of its CPU (devices.cpu.kernels)") !=
+                    std::string::npos,
+                result.err);
+}
+
 TEST_CASE("bad input: what does not fit says by how much") {
   refuses({{"model: qwen1.5-moe-a2.7b", "model: glam-64b-64e", "GB too much"},
            {"prompt_tokens: 4, output_tokens: 4", "prompt_tokens: 400000, output_tokens: 4",

@@ -11,85 +11,12 @@
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
 #include "tests/approx.hpp"
-#include "tests/engine/random_scenario.hpp"
-#include "tests/machine/test_platform.hpp"
-#include "tests/moe/tiny_model.hpp"
+#include "tests/engine/small_run.hpp"
 
 using namespace specmoe;
 using namespace specmoe::testing;
 
 namespace {
-
-// Routing written out: [row][layer][rank] of one request, prefill rows first.
-class Script : public RoutingSource {
- public:
-  Script(int layers, int experts, int top_k, std::int64_t prefill,
-         std::vector<std::vector<std::int16_t>> rows)
-      : layers_(layers), experts_(experts), top_k_(top_k), prefill_(prefill), rows_(std::move(rows)) {}
-  int layers() const override { return layers_; }
-  int experts() const override { return experts_; }
-  int top_k() const override { return top_k_; }
-  std::int64_t requests() const override { return 1; }
-  RequestInfo request(std::int64_t) const override {
-    return {prefill_, prefill_, static_cast<std::int64_t>(rows_.size()) - prefill_};
-  }
-  void read(std::int64_t, std::int64_t first, std::int64_t rows, std::span<std::int16_t> out) override {
-    for (std::int64_t r = 0; r < rows; ++r)
-      std::copy(rows_[static_cast<std::size_t>(first + r)].begin(),
-                rows_[static_cast<std::size_t>(first + r)].end(), out.begin() + r * layers_ * top_k_);
-  }
-  std::string description() const override { return "script"; }
-
- private:
-  int layers_, experts_, top_k_;
-  std::int64_t prefill_;
-  std::vector<std::vector<std::int16_t>> rows_;
-};
-
-// Two layers of four experts, top-2.
-const std::string kModel = R"(name: two
-source: made up
-hidden: 64
-vocabulary: 100
-tied_embeddings: false
-format: bf16
-decoder: {layers: 2, moe_layers: all}
-attention: {heads: 2, kv_heads: 2, head_dim: 32}
-experts: {routed: 4, top_k: 2, intermediate: 64, gated: true}
-published: {total_billion: 1, source: made up}
-)";
-
-struct Log : Totals, MachineObserver {
-  void copy_ended(Stream, const CopyLabel& label, const Route&, Bytes, Seconds start, Seconds) override {
-    if (label.expert >= 0)
-      lines.emplace_back(start, fmt::format("{} L{} E{}", label.name, label.layer, label.expert));
-  }
-  void kernel_ended(Stream, const Kernel& kernel, Seconds start, Seconds) override {
-    if (kernel.expert >= 0 && std::string(kernel.name).find("down") != std::string::npos)
-      lines.emplace_back(start, fmt::format("expert L{} E{}", kernel.layer, kernel.expert));
-    if (std::holds_alternative<GroupedGemm>(kernel.work)) ++grouped;
-  }
-  std::string text() {
-    std::stable_sort(lines.begin(), lines.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::string all;
-    for (const auto& [date, line] : lines) all += line + "\n";
-    return all;
-  }
-  std::vector<std::pair<Seconds, std::string>> lines;
-  int grouped = 0;
-};
-
-EngineSettings settings_for(const MoeModel& model, std::int64_t slots) {
-  EngineSettings s;
-  s.gpu = kGpu;
-  s.expert_home = kRam;
-  s.grouped = Grouping::never;
-  s.cache_capacity = model.expert_bytes() * slots;
-  s.eviction = &eviction_named("lru");
-  s.predictor = &predictor_named("none");
-  return s;
-}
 
 // Runs in a child: "<hits> <misses> <requested> <issued> <useful> <late> <useless> <grouped>\n" and the log.
 std::string run(
@@ -313,6 +240,8 @@ TEST_CASE("engine: the critical path is the same for every strategy of a scenari
       return run_isolated([&] {
         RandomScenario scenario = random_scenario(seed, true);
         EngineSettings& s = scenario.settings;
+        load_all_in_full(s);
+        s.host_cache.reset();
         s.predictor = &predictor_named(predictor);
         s.eviction = &eviction_named("lru");
         s.start_popular = popular;

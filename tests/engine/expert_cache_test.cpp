@@ -304,3 +304,53 @@ TEST_CASE(
       CHECK(cache.peak() <= cache.capacity());
     }
 }
+
+TEST_CASE(
+    "expert cache: a low-precision copy counts its own bytes and grows into the whole, where it stays "
+    "pinned") {
+  ExpertCache cache = cache_of(6);
+  Ids evicted;
+  REQUIRE(cache.admit({2, 0}, Bytes{1}, evicted));  // of 4
+  CHECK(cache.held_bytes({2, 0}) == Bytes{1});
+  REQUIRE(cache.admit({1, 0}, evicted));
+  REQUIRE(cache.admit({1, 1}, evicted));  // 5 of 6
+  cache.landed({2, 0});
+  cache.pin({2, 0});
+  CHECK(evicted.empty());
+  // It is the oldest and does not leave for itself; 1 byte is free and 3 are wanted.
+  REQUIRE(cache.admit({2, 0}, Bytes{4}, evicted));
+  CHECK(evicted == Ids{{1, 0}});
+  CHECK(cache.used() == Bytes{6});
+  CHECK(cache.in_flight({2, 0}));
+  CHECK(cache.pinned({2, 0}));
+  CHECK_THROWS_AS(cache.admit({2, 0}, Bytes{2}, evicted), std::logic_error);
+}
+
+TEST_CASE("expert cache: what is removed leaves its room and counts as no eviction, unless it is pinned") {
+  ExpertCache cache = cache_of(2);
+  admit(cache, {0, 0});
+  cache.pin({0, 0});
+  CHECK_THROWS_AS(cache.remove({0, 0}), std::logic_error);
+  cache.unpin({0, 0});
+  cache.remove({0, 0});
+  CHECK(cache.used() == Bytes{0});
+  CHECK(cache.evictions() == 0);
+  CHECK_THROWS_AS(cache.remove({0, 0}), std::logic_error);
+}
+
+TEST_CASE("expert cache: a use that passes by is a use for Belady, and nothing for others") {
+  // Dates: E0 0 and 3, E1 1, E2 2 and 4.
+  FutureUses future(kLayers * kExperts);
+  future[0] = {0, 3};
+  future[1] = {1};
+  future[2] = {2, 4};
+  ExpertCache belady({kLayers, kExperts, {{1}, {1}, {1}}, {1}, CacheScope::global}, eviction("belady"),
+                     {kLayers, kExperts, 1, &future});
+  for (const int expert : {0, 1, 2, 0, 2}) belady.pass_by({0, expert});
+  CHECK_THROWS_AS(belady.pass_by({0, 1}), std::logic_error);  // once more than its future says
+  CHECK(belady.used() == Bytes{0});
+  ExpertCache lru = cache_of(1);
+  lru.pass_by({0, 1});
+  CHECK(lru.used() == Bytes{0});
+  CHECK(lru.evictions() == 0);
+}

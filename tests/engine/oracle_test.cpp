@@ -16,7 +16,7 @@ TEST_CASE("engine: 200 random scenarios on exclusive resources have the event qu
     CAPTURE(seed);
     const RandomScenario scenario = random_scenario(seed, false);
     const Program program = [&](Machine& machine, std::vector<double>& steps) {
-      RoutingGenerator source(scenario.routing);
+      WeightedGenerator source(scenario.routing);
       Totals totals;
       run_engine(machine, scenario.model, source, scenario.workload, scenario.settings, totals);
       for (const StepRecord& step : totals.steps) {
@@ -32,7 +32,7 @@ TEST_CASE("engine: 200 random scenarios on exclusive resources have the event qu
     for (std::size_t i = 0; i < queue.notes.size(); ++i)
       worst = std::max(worst,
                        std::abs(simulated.notes[i] - queue.notes[i]) / std::max(queue.notes[i], queue.end));
-    for (int stream = 0; stream < 2; ++stream) {
+    for (int stream = 0; stream < 6; ++stream) {
       const auto a = simulated.of({stream}), b = queue.of({stream});
       REQUIRE(a.size() == b.size());
       for (std::size_t i = 0; i < b.size(); ++i)

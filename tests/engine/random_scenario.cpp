@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <stdexcept>
 
 #include "sim/base/random.hpp"
@@ -25,7 +27,8 @@ static Platform random_platform(Random& random, bool contention) {
   Platform p;
   p.name = "random";
   p.memories = {{"dram", Memory::Kind::host, {1'000'000'000'000}, {0}, {50e9}, {50e9}},
-                {"vram", Memory::Kind::device, {80'000'000'000}, {0}, {between(2e11, 4e12)}, {1e12}}};
+                {"vram", Memory::Kind::device, {80'000'000'000}, {0}, {between(2e11, 4e12)}, {1e12}},
+                {"nvme", Memory::Kind::disk, {1'000'000'000'000}, {0}, {5e9}, {5e9}}};
   p.memories[1].write = p.memories[1].read;
   const double forward = between(2e8, 6e10), backward = between(2e8, 6e10);
   const auto direction = [&](double bandwidth) -> Direction {
@@ -61,6 +64,13 @@ static Platform random_platform(Random& random, bool contention) {
       curves.push_back(curve);
     }
   p.devices = {gpu, {"cpu", Device::Kind::cpu, {0}, {}, {}, gpu.saturation}};
+  Device& cpu = p.devices[1];
+  cpu.peak[WeightFormat::bf16] = {between(1e10, 1e13)};
+  cpu.host_calls = gpu.host_calls;
+  p.memories[2].read = {between(1e8, 1e10)};
+  const Direction m2{{between(1e8, 1e10)}, {between(0, 1e-4)}, {0}};
+  p.links.push_back({"m2", "nvme", "dram", m2, m2, m2, m2, m2.bandwidth * 2});
+  if (!contention) p.memories[0].read = {1e14};  // the CPU's floors keep its kernels far below that
   return p;
 }
 
@@ -126,7 +136,51 @@ RandomScenario random_scenario(std::uint64_t seed, bool contention) {
   e.popularity.assign(static_cast<std::size_t>(s.model.moe_layers), {});
   for (auto& layer : e.popularity)
     for (std::int64_t i = 0; i < s.model.experts; ++i) layer.push_back(pick(0, 100));
+
+  e.pieces.count = static_cast<int>(pick(1, 3));
+  if (random.chance(0.2)) e.pieces.size = {pick(1000, 200'000)};
+  if (random.chance(0.3)) e.prefetch_step_budget = s.model.expert_bytes() * pick(1, 20);
+  e.prefetch_queue = random.chance(0.4);
+  const bool on_disk = random.chance(0.3);
+  if (random.chance(0.4)) e.placement = &placement_kinds()[random.below(placement_kinds().size())];
+  if (random.chance(0.2)) e.cpu_layers = static_cast<int>(pick(1, s.model.moe_layers));
+  if (on_disk) {
+    e.expert_home = {2};
+    const bool on_cpu = e.cpu_layers > 0 || (e.placement && e.placement->uses_cpu);
+    if (on_cpu || random.chance(0.7))
+      e.host_cache = HostCacheSettings{e.cache_capacity + s.model.expert_bytes() * pick(1, all),
+                                       &eviction_named(random.chance(0.5) ? "lru" : "lfu")};
+  }
+  if (!e.host_cache && random.chance(0.3)) {
+    e.miss.format = random.chance(0.5) ? WeightFormat::int4 : WeightFormat::fp8;
+    e.miss.full_up_to = 0.7 * random.uniform();
+    e.miss.low_up_to = e.miss.full_up_to + 0.3 * random.uniform();
+  }
+  if (random.chance(0.2)) e.miss.skip_below = 0.5 * random.uniform();
   return s;
+}
+
+void load_all_in_full(EngineSettings& settings) {
+  settings.placement = nullptr;
+  settings.cpu_layers = 0;
+  settings.miss = {};
+}
+
+void WeightedGenerator::read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                                     std::span<float> out) {
+  const auto k = static_cast<std::size_t>(top_k());
+  for (std::size_t at = 0; at < out.size(); at += k) {
+    const std::int64_t row = first_row + static_cast<std::int64_t>(at / k) / layers();
+    Random random = Random::stream(static_cast<std::uint64_t>(request * 1'000'000 + row * 1000) +
+                                       at / k % static_cast<std::size_t>(layers()),
+                                   "gate weights");
+    float sum = 0;
+    for (std::size_t rank = 0; rank < k; ++rank) sum += out[at + rank] = static_cast<float>(random.uniform());
+    std::sort(out.begin() + static_cast<std::ptrdiff_t>(at),
+              out.begin() + static_cast<std::ptrdiff_t>(at + k), std::greater<>());
+    for (std::size_t rank = 0; rank < k; ++rank) out[at + rank] /= sum;
+  }
+  if (rows * layers() * top_k() != std::ssize(out)) throw std::logic_error("gate weights of other rows");
 }
 
 }  // namespace specmoe

@@ -21,6 +21,18 @@ struct RandomScenario {
 /// bandwidth
 RandomScenario random_scenario(std::uint64_t seed, bool contention);
 
+/// No CPU computes an expert, and none is skipped or in low precision.
+void load_all_in_full(EngineSettings& settings);
+
+/// The generator's routing with gate weights made up: of a token they descend and sum to 1.
+class WeightedGenerator : public RoutingGenerator {
+ public:
+  using RoutingGenerator::RoutingGenerator;
+  bool has_weights() const override { return true; }
+  void read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                    std::span<float> out) override;
+};
+
 /// A policy or predictor by its name in the table.
 const EvictionKind& eviction_named(std::string_view name);
 const PredictorKind& predictor_named(std::string_view name);

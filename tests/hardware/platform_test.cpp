@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "models/hardware/kernel_price.hpp"
 #include "sim/base/input_error.hpp"
 #include "tests/machine/test_platform.hpp"
 #include "tests/moe/trace_helpers.hpp"
@@ -157,4 +158,35 @@ TEST_CASE("platforms: all that ship load, with the known figures") {
   CHECK(platform_names().size() == 6);
   CHECK(contains(message_of([] { Platform::load("rtx9090"); }),
                  "platform \"rtx9090\" is unknown; expected a file or one of a100_sxm_80gb"));
+}
+
+TEST_CASE("platform: a CPU computes only where the file says what its kernels take, all of it or nothing") {
+  CHECK_FALSE(Platform::read(Yaml::parse(kPlatform, "p.yaml")).devices[0].computes());
+  const std::string kernel =
+      "floor: {value: 5 us, source: s}, memory_efficiency: {value: 0.6, source: s}, half_bytes: {value: 0 B, "
+      "source: s}, "
+      "compute_efficiency: {value: 0.5, source: s}, tile_rows: {value: 1, source: s}";
+  const std::string calls =
+      ", host_calls: {launch: {value: 1 us, source: s}, record: {value: 2 us, source: s}, wait: {value: 3 "
+      "us, source: s},"
+      " synchronize: {value: 4 us, source: s}}";
+  const std::string kernels = ", kernels: {gemm: {" + kernel + "}, elementwise: {" + kernel + "}}";
+  const auto with = [&](const std::string& more) {
+    std::string text = kPlatform;
+    return text.insert(text.find("source: s}}}\n") + std::string("source: s}}").size(), more);
+  };
+  const Platform whole = Platform::read(Yaml::parse(with(calls + kernels), "p.yaml"));
+  CHECK(whole.devices[0].computes());
+  CHECK(whole.devices[0].host_calls.wait == Seconds{3e-6});
+  // 2 x 4096 x 4096 B and 2 x 2 x 4096 B at 0.6 x 50 GB/s
+  CHECK(kernel_time(whole, {0}, {Gemm{1, 4096, 4096}}).value ==
+        doctest::Approx((33'554'432 + 16'384) / 30e9));
+  const auto error = [&](const std::string& more) {
+    return message_of([&] { Platform::read(Yaml::parse(with(more), "p.yaml")); });
+  };
+  CHECK(contains(error(calls), "devices.cpu.kernels: missing"));
+  CHECK(contains(error(kernels), "devices.cpu.host_calls: missing"));
+  CHECK(contains(error(calls + ", kernels: {elementwise: {" + kernel + "}}"),
+                 "devices.cpu.kernels.gemm: missing"));
+  CHECK(contains(error(calls + ", l2: {value: 1 MB, source: s}"), "devices.cpu.l2: unknown key"));
 }

@@ -484,5 +484,66 @@ TEST_CASE("simulated machine: a program that only returns has taken the host's t
   CHECK(run.end == exactly(0.5e-6));
 }
 
+// Host memory of 40 GB/s, of which the CPU's kernels reach 30 GB/s: kernel(n) moves 2 n bytes.
+Platform narrow_memory() {
+  Platform platform = free_calls();
+  platform.memories[0].read = {40e9};
+  platform.devices[0].saturation[3].memory_efficiency = 0.75;
+  return platform;
+}
+
+TEST_CASE("simulated machine: CPU kernels and copies share the bandwidth of the host's memory") {
+  const Recording run = run_simulated(narrow_memory(), [](Machine& machine, auto&) {
+    const Stream cpu = machine.open_stream(kCpu, "experts"), copies = machine.open_stream(kGpu, "copies");
+    machine.launch(cpu, kernel(30'000'000));  // 60 MB
+    machine.launch(cpu, kernel(15'000'000));  // 30 MB, alone by then
+    load(machine, copies, 50_MB);
+  });
+  // From 10 us on both want 30 + 25 GB/s of 40: 20 each. By then the kernel has moved 10 us x 30 GB/s = 0.3 MB.
+  // The copy's 50 MB take 2.5 ms and end at 2.51 ms. The kernel has moved 50.3 MB; 9.7 MB / 30 GB/s = 323.33 us more.
+  // The second kernel: 30 MB / 30 GB/s = 1 ms.
+  CHECK(run.of({1})[0].end == exactly(2.51e-3));
+  CHECK(run.of({0})[0].end == exactly(2.51e-3 + 9.7e6 / 30e9));
+  CHECK(run.of({0})[1].end == exactly(3.51e-3 + 9.7e6 / 30e9));
+}
+
+TEST_CASE(
+    "simulated machine: a CPU kernel that is bound by arithmetic leaves copies the rest of the memory") {
+  Platform platform = narrow_memory();
+  platform.devices[0].peak[WeightFormat::bf16] = {1e10};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    machine.launch(machine.open_stream(kCpu, "experts"), kernel(30'000'000));  // 3 ms, 60 MB: 20 GB/s
+    load(machine, machine.open_stream(kGpu, "copies"), 50_MB);
+    store(machine, machine.open_stream(kGpu, "results"), 10_MB);
+  });
+  // From 10 us: 20 GB/s for the kernel would leave 20 GB/s to two copies; three shares are 13.33 GB/s each.
+  // The store ends after 10 MB / 13.33 GB/s = 750 us; then the load has 20 GB/s for its other 40 MB: 2 ms.
+  CHECK(run.of({2})[0].end == exactly(760e-6));
+  CHECK(run.of({1})[0].end == exactly(2.76e-3));
+  // The kernel: 10 us and, by 760 us, 10 MB more; 49.8 MB - ... at 20 GB/s: (60 - 0.2 - 10) MB / 20 GB/s = 2.49 ms.
+  CHECK(run.of({0})[0].end == exactly(760e-6 + 2.49e-3));
+}
+
+TEST_CASE("simulated machine: without a stream of the CPU its memory limits no copy") {
+  Platform platform = narrow_memory();
+  platform.memories[0].read = {1e9};
+  const Recording run = run_simulated(
+      platform, [](Machine& machine, auto&) { load(machine, machine.open_stream(kGpu, "copies"), 25_MB); });
+  CHECK(run.end == exactly(1.01e-3));
+}
+
+TEST_CASE("simulated machine: streams of a CPU share its cores, and there are at most four") {
+  const Recording run = run_simulated(free_calls(), [](Machine& machine, auto&) {
+    for (int i = 0; i < 2; ++i) machine.launch(machine.open_stream(kCpu, "cpu"), kernel(500'000'000));
+  });
+  // each alone 1 GB / 1 TB/s = 1 ms
+  CHECK(run.end == exactly(2e-3));
+  CHECK_THROWS_WITH(run_simulated(free_calls(),
+                                  [](Machine& machine, auto&) {
+                                    for (int i = 0; i < 5; ++i) machine.open_stream(kCpu, "cpu");
+                                  }),
+                    doctest::Contains("more than four streams of a CPU"));
+}
+
 }  // namespace
 }  // namespace specmoe::testing

@@ -40,6 +40,8 @@ Platform exclusive_platform(Random& random) {
     if (random.chance(0.3))
       device.curves[3] = {{{1, 1, 0}, WeightFormat::bf16, {1e3, 1e4}, {0.5 + random.uniform(), 0.9}}};
   }
+  // The CPU's kernels leave the copies enough of the memory's bandwidth.
+  for (Saturation& saturation : platform.devices[0].saturation) saturation.memory_efficiency = 0.4;
   return platform;
 }
 

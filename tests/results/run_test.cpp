@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -107,6 +108,76 @@ TEST_CASE("results: steps, layers, links and memory of a run add up") {
   CHECK(overview.runs[0].second.counters.prefetch_bytes == Bytes{0});
   CHECK(overview.runs[1].second.counters.prefetch_bytes > Bytes{0});
   CHECK(overview.runs[1].second.tpot < overview.runs[0].second.tpot);
+}
+
+TEST_CASE(
+    "results: CPU, low precision, skips, dropped prefetches and the host's cache have columns where they "
+    "occur") {
+  const TemporaryFolder folder;
+  TraceHeader header;
+  header.layers = 24;
+  header.experts = 60;
+  header.top_k = 4;
+  header.model = header.source = header.recorder = "made up";
+  header.has_weights = true;
+  {
+    TraceWriter trace(folder / "weights.h5", header);
+    trace.begin_request(1);
+    std::vector<std::int16_t> experts;
+    std::vector<float> weights;
+    for (int layer = 0; layer < 24; ++layer)
+      for (int rank = 0; rank < 4; ++rank) {
+        experts.push_back(static_cast<std::int16_t>((layer + 7 * rank) % 60));
+        weights.push_back(std::array{0.5F, 0.25F, 0.17F, 0.08F}[static_cast<std::size_t>(rank)]);
+      }
+    for (int row = 0; row < 4; ++row) {
+      trace.add_row(row == 0, experts, weights);
+      for (std::int16_t& expert : experts) expert = static_cast<std::int16_t>((expert + 1) % 60);
+    }
+    trace.finish();
+  }
+  const std::string text = R"(name: misses
+seed: 3
+platform: rtx4090
+model: qwen1.5-moe-a2.7b
+routing: {trace: weights.h5}
+workload: {requests: 1, batch: 1}
+cache: {capacity: 2 GB, eviction: lru}
+strategies:
+  - name: plain
+  - name: hobbit
+    miss: {format: int4, thresholds: [0.6, 0.9]}
+  - name: split
+    miss: {compute: split}
+  - name: disk
+    placement: {experts: nvme}
+    host_cache: {capacity: 4 GB}
+    transfer: {pieces: matrices}
+)";
+  const Scenario scenario = Scenario::load(folder.write("misses.yaml", text));
+  RunOptions options;
+  options.out = folder / "out";
+  const ResultsOverview overview = ResultsOverview::read(run_scenario(scenario, options));
+  REQUIRE(overview.runs.size() == 4);
+  const Counters& plain = overview.runs[0].second.counters;
+  const Counters& hobbit = overview.runs[1].second.counters;
+  const Counters& split = overview.runs[2].second.counters;
+  const Counters& disk = overview.runs[3].second.counters;
+  CHECK(plain.on_cpu + plain.low_pairs + plain.skipped + plain.host_misses == 0);
+  // s = 0, 0.5, 0.75, 0.92: full, full, low, nothing, as often as they are missing
+  CHECK(hobbit.skipped_pairs == hobbit.skipped);
+  CHECK(hobbit.skipped > 0);
+  CHECK(hobbit.low_pairs > 0);
+  CHECK(hobbit.demand_bytes < plain.demand_bytes);
+  CHECK(split.on_cpu > 0);
+  CHECK(split.on_cpu < split.misses);
+  CHECK(disk.disk_bytes == scenario.model.expert_bytes() * disk.host_misses);
+  const std::string table = console_table(overview);
+  for (const char* column : {"on CPU", "low", "skipped", "host hit", "disk"})
+    CHECK_MESSAGE(table.find(std::string(column) + ": ") != std::string::npos, column);
+  CHECK(table.find("dropped") == std::string::npos);
+  // Utilisation is the GPU's: it has fewer kernels to run when the CPU takes some.
+  CHECK(overview.runs[2].second.gpu_utilisation < 1);
 }
 
 TEST_CASE("results: what was simulated before an interruption is not simulated again") {

@@ -108,7 +108,8 @@ CudaMachine::CudaMachine(const Platform& platform, KernelRunner& runner, const H
       cache_(slots_ * static_cast<std::size_t>(places.expert_bytes.count)),
       answers_(kAnswerBytes),
       answers_home_(kAnswerBytes),
-      copied_to_(slots_, -1) {
+      copied_to_(slots_, -1),
+      copied_size_(slots_, 0) {
   if (places.expert_bytes > host.size()) throw std::logic_error("host memory smaller than one expert");
   for (std::size_t i = 0; i < static_cast<std::size_t>(places.blocks * places.experts); ++i)
     slot_of_.push_back(cache_.data() + (i % slots_) * static_cast<std::size_t>(places.expert_bytes.count));
@@ -124,7 +125,9 @@ CudaMachine::CudaMachine(const Platform& platform, KernelRunner& runner, const H
 
 CudaMachine::~CudaMachine() = default;
 
-Stream CudaMachine::open_stream(DeviceId, const std::string&) {
+Stream CudaMachine::open_stream(DeviceId device, const std::string&) {
+  if (platform_[device].kind == Device::Kind::cpu)
+    throw std::logic_error("no CPU kernels on a real machine yet");
   streams_.emplace_back();
   return {static_cast<int>(streams_.size()) - 1};
 }
@@ -157,11 +160,20 @@ void CudaMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, H
     if ((host == HostMemory::pinned) != host_.pinned())
       throw std::logic_error("copy: host memory of the other kind");
     const std::size_t expert = place(label.layer, label.expert);
+    const auto expert_size = static_cast<std::size_t>(places_.expert_bytes.count);
+    const auto offset = static_cast<std::size_t>(label.offset.count);
     char*& slot = slot_of_[expert];
-    slot = cache_.data() + next_slot_ * static_cast<std::size_t>(places_.expert_bytes.count);
-    copied_to_[next_slot_] = static_cast<std::int64_t>(expert);
-    next_slot_ = (next_slot_ + 1) % slots_;
-    check(cudaMemcpyAsync(slot, home(expert), size, cudaMemcpyHostToDevice, queue), "cudaMemcpyAsync");
+    if (offset == 0) {
+      slot = cache_.data() + next_slot_ * expert_size;
+      copied_to_[next_slot_] = static_cast<std::int64_t>(expert);
+      next_slot_ = (next_slot_ + 1) % slots_;
+    }
+    const std::size_t index = static_cast<std::size_t>(slot - cache_.data()) / expert_size;
+    if (copied_to_[index] != static_cast<std::int64_t>(expert))
+      copied_to_[index] = -1;  // lost between two pieces
+    copied_size_[index] = offset + size;
+    check(cudaMemcpyAsync(slot + offset, home(expert) + offset, size, cudaMemcpyHostToDevice, queue),
+          "cudaMemcpyAsync");
     copied_ += bytes;
   } else if (out && size <= kAnswerBytes && host == HostMemory::pinned) {
     check(cudaMemcpyAsync(answers_home_.data(), answers_.data(), size, cudaMemcpyDeviceToHost, queue),
@@ -201,9 +213,10 @@ bool CudaMachine::verify() const {
   const std::size_t checked = std::min(slots_, 1 + (std::size_t{1} << 30) / bytes.size());
   for (std::size_t slot = 0; slot < checked; ++slot) {
     if (copied_to_[slot] < 0) continue;
-    check(cudaMemcpy(bytes.data(), cache_.data() + slot * bytes.size(), bytes.size(), cudaMemcpyDeviceToHost),
+    check(cudaMemcpy(bytes.data(), cache_.data() + slot * bytes.size(), copied_size_[slot],
+                     cudaMemcpyDeviceToHost),
           "cudaMemcpy");
-    if (std::memcmp(bytes.data(), home(static_cast<std::size_t>(copied_to_[slot])), bytes.size()) != 0)
+    if (std::memcmp(bytes.data(), home(static_cast<std::size_t>(copied_to_[slot])), copied_size_[slot]) != 0)
       return false;
   }
   return true;

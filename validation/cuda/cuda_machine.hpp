@@ -48,6 +48,7 @@ class CudaMachine final : public Machine {
   ~CudaMachine() override;
 
   const Platform& platform() const override { return platform_; }
+  /// @throws std::logic_error for a CPU: it computes nothing here.
   Stream open_stream(DeviceId device, const std::string& name) override;
   void launch(Stream stream, const Kernel& kernel) override;
   /// From the host's memory to the GPU's, or back. @throws std::logic_error for other ways, or for pinned memory that is
@@ -85,8 +86,9 @@ class CudaMachine final : public Machine {
   std::size_t slots_;
   DeviceBuffer cache_, answers_;
   PinnedBuffer answers_home_;
-  std::vector<char*> slot_of_;           // [place]
-  std::vector<std::int64_t> copied_to_;  // [slot] the place whose copy is there, or -1
+  std::vector<char*> slot_of_;            // [place]
+  std::vector<std::int64_t> copied_to_;   // [slot] the place whose copy is there, or -1
+  std::vector<std::size_t> copied_size_;  // [slot] bytes of it that were copied; pieces come in order
   std::size_t next_slot_ = 0;
   Bytes copied_;
   std::chrono::steady_clock::time_point start_;

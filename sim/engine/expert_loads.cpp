@@ -1,0 +1,152 @@
+#include "sim/engine/expert_loads.hpp"
+
+#include <algorithm>
+
+namespace specmoe {
+
+ExpertLoads::ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource& source,
+                         const Workload& workload, const EngineSettings& settings)
+    : machine_(machine),
+      settings_(settings),
+      experts_(source.experts()),
+      expert_bytes_(settings.expert_bytes.empty()
+                        ? std::vector<Bytes>(static_cast<std::size_t>(source.layers()), model.expert_bytes())
+                        : settings.expert_bytes),
+      gpu_memory_(machine.platform()[settings.gpu].memory),
+      copy_source_(settings.expert_home),
+      copies_(machine.open_stream(settings.gpu, "expert copies")),
+      future_(settings.eviction->needs_future ? future_uses(model, source, workload, settings.deduplicate)
+                                              : FutureUses{}),
+      cache_({source.layers(), experts_, expert_bytes_, settings.cache_capacity, settings.cache_scope},
+             *settings.eviction, {source.layers(), experts_, settings.seed, &future_}),
+      slots_(static_cast<std::size_t>(source.layers() * experts_)) {
+  for (std::size_t i = 0; i < model.blocks.size(); ++i)
+    if (model.blocks[i].moe_layer >= 0) block_of_.push_back(static_cast<int>(i));
+  if (settings.host_cache) {
+    const Platform& platform = machine.platform();
+    copy_source_ = platform[platform.first(Device::Kind::cpu)].memory;
+    host_cache_.emplace(machine, source, settings, expert_bytes_, copy_source_, block_of_);
+  }
+  if (settings.start_popular) start_full(settings);
+}
+
+// Fills the cache before the run with the most popular experts, as a loader would; these copies are not
+// timed.
+void ExpertLoads::start_full(const EngineSettings& settings) {
+  std::vector<std::pair<std::int64_t, ExpertId>> order;
+  for (int layer = 0; layer < static_cast<int>(settings.popularity.size()); ++layer)
+    for (int expert = 0; expert < experts_; ++expert)
+      order.push_back({settings.popularity[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)],
+                       {layer, expert}});
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  // What fits of the most popular, let in from the least to the most popular: the most popular is the most recent.
+  std::vector<Bytes> room(cache_.pools(), cache_.pool_capacity());
+  std::vector<ExpertId> chosen;
+  for (const auto& [count, expert] : order) {
+    if (expert.layer < settings.cpu_layers) continue;
+    Bytes& left =
+        room[settings.cache_scope == CacheScope::layer ? static_cast<std::size_t>(expert.layer) : 0];
+    if (left < bytes(expert)) continue;
+    left -= bytes(expert);
+    chosen.push_back(expert);
+  }
+  for (auto expert = chosen.rbegin(); expert != chosen.rend(); ++expert)
+    if (cache_.admit(*expert, scratch_)) {
+      cache_.landed(*expert);
+      slot(*expert).copied = bytes(*expert);
+    }
+  cache_.started();
+  if (!host_cache_) return;
+  // Beside what the GPU holds, the most popular of the others.
+  Bytes rest = settings.host_cache->capacity - cache_.used();
+  std::vector<ExpertId> kept;
+  for (const auto& [count, expert] : order) {
+    if (!cache_.holds(expert)) {
+      if (rest < bytes(expert)) continue;
+      rest -= bytes(expert);
+    }
+    kept.push_back(expert);
+  }
+  for (auto expert = kept.rbegin(); expert != kept.rend(); ++expert)
+    host_cache_->start_with(*expert, cache_.holds(*expert));
+  host_cache_->started();
+}
+
+bool ExpertLoads::begin(ExpertId expert, Bytes size, bool ahead, StepRecord& record) {
+  scratch_.clear();
+  if (!cache_.admit(expert, size, scratch_)) return false;
+  for (const ExpertId leaver : scratch_) let_out(leaver, record);
+  record.counters.evictions += static_cast<std::int64_t>(scratch_.size());
+  if (slot(expert).last_use) machine_.wait(copies_, slot(expert).last_use);  // of its low-precision copy
+  slot(expert) = {nullptr, nullptr, ahead};
+  if (host_cache_) {
+    if (const Event landed = host_cache_->fetch(expert, HostReader::copies, record.counters))
+      machine_.wait(copies_, landed);
+    host_cache_->keep(expert);
+  }
+  return true;
+}
+
+void ExpertLoads::let_out(ExpertId expert, StepRecord& record) {
+  Slot& left = slot(expert);
+  if (left.prefetched) ++record.counters.useless;
+  if (left.last_use) machine_.wait(copies_, left.last_use);
+  // Pieces may still be on their way out of the host's cache.
+  if (host_cache_ && left.copied < bytes(expert))
+    host_cache_->read(expert, HostReader::copies, machine_.record(copies_));
+  left = {};
+  if (host_cache_) host_cache_->release(expert);
+  if (on_eviction) on_eviction(expert);
+}
+
+Bytes ExpertLoads::next_piece(ExpertId expert) const {
+  const Bytes whole = cache_.held_bytes(expert);
+  return std::min(settings_.pieces.piece(whole), whole - slot(expert).copied);
+}
+
+void ExpertLoads::copy_piece(ExpertId expert, bool ahead, StepRecord& record) {
+  const Bytes size = next_piece(expert);
+  Slot& target = slot(expert);
+  const char* name = ahead ? "prefetch" : is_low(expert) ? "load low" : "load";
+  const Seconds before = machine_.now();
+  machine_.copy(copies_, copy_source_, gpu_memory_, size, settings_.host_memory,
+                {name, block_of_[static_cast<std::size_t>(expert.layer)], expert.expert, target.copied});
+  // From pageable memory the call itself takes as long as the copy, and the host cannot launch what comes next.
+  if (settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
+  target.copied += size;
+  (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += size;
+  if (is_partial(expert)) return;
+  target.landed = machine_.record(copies_);
+  if (host_cache_) host_cache_->read(expert, HostReader::copies, target.landed);
+}
+
+Seconds ExpertLoads::transfer_time(Bytes size) const {
+  const Platform& platform = machine_.platform();
+  const Seconds latency =
+      platform.direction(platform.route(copy_source_, gpu_memory_), settings_.host_memory).latency;
+  const Bytes piece = settings_.pieces.piece(size);
+  Seconds sum;
+  for (Bytes done; done < size; done += std::min(piece, size - done))
+    sum += platform.ideal_copy_time(copy_source_, gpu_memory_, std::min(piece, size - done),
+                                    settings_.host_memory) -
+           (done > Bytes{0} ? latency : Seconds{0});  // what follows without a pause takes none
+  return sum;
+}
+
+bool ExpertLoads::load(ExpertId expert, Bytes size, bool ahead, StepRecord& record) {
+  if (!begin(expert, size, ahead, record)) return false;
+  while (next_piece(expert) > Bytes{0}) copy_piece(expert, ahead, record);
+  return true;
+}
+
+void ExpertLoads::drop(ExpertId expert, StepRecord& record) {
+  cache_.remove(expert);
+  let_out(expert, record);
+}
+
+std::int64_t ExpertLoads::count_unused() const {
+  return std::count_if(slots_.begin(), slots_.end(), [](const Slot& each) { return each.prefetched; });
+}
+
+}  // namespace specmoe
