@@ -9,7 +9,9 @@ namespace specmoe {
 
 static EvictionContext eviction_context(const RoutingSource& source, const EngineSettings& settings,
                                         const FutureUses& future) {
-  return {source.layers(), source.experts(), settings.seed, &future};
+  EvictionContext context{source.layers(), source.experts(), settings.seed, &future};
+  context.parameters = settings.eviction_parameters;
+  return context;
 }
 
 ExpertStore::ExpertStore(Machine& machine, const MoeModel& model, RoutingSource& source,
@@ -31,26 +33,22 @@ ExpertStore::ExpertStore(Machine& machine, const MoeModel& model, RoutingSource&
       protected_(static_cast<std::size_t>(source.layers())) {
   for (std::size_t i = 0; i < model.blocks.size(); ++i)
     if (model.blocks[i].moe_layer >= 0) block_of_.push_back(static_cast<int>(i));
-  if (settings.predictor && settings.predictor->make)
-    predictor_ = settings.predictor->make({source.layers(), experts_, source.top_k(), settings.seed,
-                                           &settings.popularity, settings.accuracy, settings.width});
-  if (settings.start_popular) start_full(settings);
+  if (settings.predictor)
+    predictor_ = settings.predictor->make(
+        {source.layers(), experts_, source.top_k(), settings.seed, &settings.popularity, settings.accuracy,
+         settings.width, settings.window, [this](ExpertId expert) { return cache_.holds(expert); },
+         settings.predictor_parameters});
+  if (settings.start && settings.start->order)
+    start_full(settings,
+               settings.start->order({source.layers(), experts_, settings.seed, &settings.popularity}));
 }
 
-// Fills the cache before the run with the most popular experts, as a loader would; these copies are not
-// timed.
-void ExpertStore::start_full(const EngineSettings& settings) {
-  std::vector<std::pair<std::int64_t, ExpertId>> order;
-  for (int layer = 0; layer < static_cast<int>(settings.popularity.size()); ++layer)
-    for (int expert = 0; expert < experts_; ++expert)
-      order.push_back({settings.popularity[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)],
-                       {layer, expert}});
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  // What fits of the most popular, let in from the least to the most popular: the most popular is the most recent.
+// Fills the cache before the run, as a loader would; these copies are not timed.
+void ExpertStore::start_full(const EngineSettings& settings, const std::vector<ExpertId>& order) {
+  // What fits of the most wanted, let in from the least to the most wanted: the most wanted is the most recent.
   std::vector<Bytes> room(cache_.pools(), cache_.pool_capacity());
   std::vector<ExpertId> chosen;
-  for (const auto& [count, expert] : order) {
+  for (const ExpertId expert : order) {
     Bytes& left =
         room[settings.cache_scope == CacheScope::layer ? static_cast<std::size_t>(expert.layer) : 0];
     if (left < bytes(expert)) continue;
@@ -82,6 +80,11 @@ bool ExpertStore::load(ExpertId expert, bool ahead, StepRecord& record) {
   slot(expert) = {machine_.record(copies_), nullptr, ahead};
   (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += bytes(expert);
   return true;
+}
+
+void ExpertStore::routed(const StepRouting& step, int layer) {
+  cache_.routed(step, layer);
+  if (predictor_) predictor_->observe(step, layer);
 }
 
 void ExpertStore::request(int layer, const std::vector<ExpertUse>& wave, bool last, StepRecord& record) {
@@ -169,6 +172,7 @@ void ExpertStore::prefetch(const StepRouting& step, const StepRouting* next, int
         ++record.counters.issued;
         issued += bytes(expert);
       }
+      cache_.predicted(expert);
       cache_.pin(expert);
       protected_[static_cast<std::size_t>(expert.layer)].push_back(expert);
     }

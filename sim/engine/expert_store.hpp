@@ -19,6 +19,8 @@ class ExpertStore {
   ExpertStore(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
               const EngineSettings& settings, Stream compute);
 
+  /// The routing of a layer becomes known: tells the eviction policy and the predictor.
+  void routed(const StepRouting& step, int layer);
   /// A layer's wave becomes known: pins what is held, starts the loads of what is not. Afterwards ready()
   /// lists the experts that can be computed at once.
   /// @param last no further wave of this layer follows
@@ -59,7 +61,7 @@ class ExpertStore {
   Bytes bytes(ExpertId expert) const { return expert_bytes_[static_cast<std::size_t>(expert.layer)]; }
   bool load(ExpertId expert, bool ahead, StepRecord& record);
   void release(int layer);
-  void start_full(const EngineSettings& settings);
+  void start_full(const EngineSettings& settings, const std::vector<ExpertId>& order);
 
   Machine& machine_;
   const EngineSettings& settings_;

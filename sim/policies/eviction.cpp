@@ -13,14 +13,23 @@ std::unique_ptr<EvictionPolicy> make_static(const EvictionContext&);
 
 std::span<const EvictionKind> eviction_kinds() {
   static constexpr std::array kinds{
-      EvictionKind{"lru", "least recently used", false, make_lru},
-      EvictionKind{"lfu", "least frequently used, ties by recency", false, make_lfu},
-      EvictionKind{"fifo", "first in, first out", false, make_fifo},
-      EvictionKind{"random", "a uniformly random expert", false, make_random},
-      EvictionKind{"belady", "the expert used farthest in the future (needs the routing in advance)", true,
-                   make_belady},
-      EvictionKind{"static", "keeps what the cache started with; the newest guest leaves", false,
-                   make_static},
+      EvictionKind{.name = "lru", .summary = "least recently used", .source = "", .maker = make_lru},
+      EvictionKind{.name = "lfu",
+                   .summary = "least frequently used, ties by recency",
+                   .source = "",
+                   .maker = make_lfu},
+      EvictionKind{.name = "fifo", .summary = "first in, first out", .source = "", .maker = make_fifo},
+      EvictionKind{
+          .name = "random", .summary = "a uniformly random expert", .source = "", .maker = make_random},
+      EvictionKind{.name = "belady",
+                   .summary = "the expert used farthest in the future (needs the routing in advance)",
+                   .source = "Belady 1966",
+                   .maker = make_belady,
+                   .needs_future = true},
+      EvictionKind{.name = "static",
+                   .summary = "keeps what the cache started with; the newest guest leaves",
+                   .source = "Fiddler (2402.07033), KTransformers",
+                   .maker = make_static},
   };
   return kinds;
 }

@@ -10,12 +10,23 @@ std::unique_ptr<Predictor> make_oracle(const PredictorContext&);
 
 std::span<const PredictorKind> predictor_kinds() {
   static constexpr std::array kinds{
-      PredictorKind{"none", "no prefetch", false, nullptr},
-      PredictorKind{"popularity", "the most popular experts of the coming layers", false, make_popularity},
-      PredictorKind{"gate", "the coming layer's router on the present hidden state, at a given accuracy",
-                    true, make_gate},
-      PredictorKind{"oracle", "the true experts of the coming layers, the next token's included", false,
-                    make_oracle},
+      PredictorKind{.name = "none", .summary = "no prefetch", .source = "", .maker = nullptr},
+      PredictorKind{.name = "popularity",
+                    .summary = "the most popular experts of the coming layers",
+                    .source = "",
+                    .maker = make_popularity,
+                    .needs_popularity = true},
+      PredictorKind{.name = "gate",
+                    .summary = "the coming layer's router on the present hidden state, at a given accuracy",
+                    .source = "mixtral-offloading (2312.17238)",
+                    .maker = make_gate,
+                    .needs_accuracy = true,
+                    .reads_truth = true},
+      PredictorKind{.name = "oracle",
+                    .summary = "the true experts of the coming layers, the next token's included",
+                    .source = "",
+                    .maker = make_oracle,
+                    .reads_truth = true},
   };
   return kinds;
 }

@@ -21,8 +21,9 @@ struct RandomScenario {
 /// bandwidth
 RandomScenario random_scenario(std::uint64_t seed, bool contention);
 
-/// A policy or predictor by its name in the table.
+/// A policy, placement or predictor by its name in the table.
 const EvictionKind& eviction_named(std::string_view name);
+const PlacementKind& placement_named(std::string_view name);
 const PredictorKind& predictor_named(std::string_view name);
 
 /// What a run of the engine tells, added up.
