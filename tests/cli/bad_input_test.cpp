@@ -94,7 +94,7 @@ TEST_CASE("bad input: unknown names list the ones there are") {
   refuses({{"rtx4090", "rtx4900", "rtx4090"},
            {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
            {"eviction: lru", "eviction: lruu",
-            "expected one of lru, lfu, fifo, random, belady, static (did you mean"},
+            "expected one of lru, lfu, lfu-ageing, lfru, fifo, random, belady, static, static-prefill, "},
            {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
            {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
            {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
