@@ -105,6 +105,25 @@ TEST_CASE("bad input: unknown names list the ones there are") {
            {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});
 }
 
+TEST_CASE("bad input: policies and predictors are told what they declare, within its range") {
+  refuses({{"eviction: lru", "eviction: {policy: mrs, alfa: 0.5}",
+            "bad.yaml:9: cache.eviction.alfa: unknown key; expected \"alpha\""},
+           {"eviction: lru", "eviction: {policy: mrs, alpha: 1.5}",
+            "cache.eviction.alpha: \"1.5\"; expected a number from 0 to 1"},
+           {"eviction: lru", "eviction: {policy: lfu-ageing, period: 0.5}",
+            "cache.eviction.period: \"0.5\"; expected a whole number from 1"},
+           {"eviction: lru", "eviction: {policy: lru, alpha: 0.5}", "cache.eviction.alpha: unknown key"},
+           {"eviction: lru", "eviction: {alpha: 0.5}", "cache.eviction.policy: missing"},
+           {"eviction: lru", "eviction: lru, start: popularity",
+            "expected one of empty, popular, frequency, uniform"},
+           {"cache:", "prefetch: {predictor: {name: intelligent, confidence: -1}}\ncache:",
+            "prefetch.predictor.confidence: \"-1\"; expected a number from 0 to 1"},
+           {"cache:", "prefetch: {predictor: external}\ncache:", "expected {name: external, file: ...}"},
+           {"cache:", "prefetch: {predictor: {name: external}}\ncache:", "prefetch.predictor.file: missing"},
+           {"cache:", "prefetch: {predictor: {name: external, file: none.h5}}\ncache:",
+            "none.h5: no such file"}});
+}
+
 TEST_CASE("bad input: what does not fit says by how much") {
   refuses({{"model: qwen1.5-moe-a2.7b", "model: glam-64b-64e", "GB too much"},
            {"prompt_tokens: 4, output_tokens: 4", "prompt_tokens: 400000, output_tokens: 4",
