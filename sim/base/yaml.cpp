@@ -185,12 +185,11 @@ static std::string join_path(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
 }
 
-void Yaml::allow_only(std::initializer_list<std::string_view> keys) const {
+void Yaml::allow_only(const std::vector<std::string_view>& names) const {
   if (!is_map()) fail("a map");
   for (std::size_t i = 0; i < node_->keys.size(); ++i) {
     const std::string& key = node_->keys[i];
-    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
-    const std::vector<std::string_view> names(keys);
+    if (std::find(names.begin(), names.end(), key) != names.end()) continue;
     const std::string_view near = nearest_name(key, names);
     throw InputError(
         file(), node_->key_lines[i], fmt::format("{}: unknown key", join_path(path_, key)),

@@ -36,7 +36,7 @@ class Yaml {
 
   /// Opens a map: every key must be among `keys`. An unknown key is an error that names the nearest known
   /// one.
-  void allow_only(std::initializer_list<std::string_view> keys) const;
+  void allow_only(const std::vector<std::string_view>& keys) const;
   /// A key that must be there.
   Yaml operator[](std::string_view key) const;
   /// A key that may be there.

@@ -3,25 +3,35 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
-#include "models/moe/routing/routing_generator.hpp"
 #include "sim/base/isolated.hpp"
+#include "sim/cli/bench.hpp"
 #include "sim/cli/commands.hpp"
-#include "sim/engine/engine.hpp"
 #include "sim/machine/bench.hpp"
 #include "sim/machine/machine.hpp"
 
 namespace specmoe {
 
-namespace {
-
-struct Cost {
-  std::int64_t kernels, copies;
-  Seconds mean_kernel;
-  double cpu_seconds, megabytes;
-};
+BenchRun::BenchRun(std::int64_t activities)
+    : platform(Platform::load("rtx4090")), model(MoeModel::load("qwen3-30b-a3b")) {
+  constexpr std::int64_t kActivitiesPerStep = 1130;
+  routing.layers = model.moe_layers;
+  routing.experts = static_cast<int>(model.experts);
+  routing.top_k = static_cast<int>(model.top_k);
+  routing.prompt_tokens = 1;
+  routing.output_tokens = std::max<std::int64_t>(1, activities / kActivitiesPerStep);
+  routing.seed = 1;
+  routing.zipf = 0.6;
+  routing.reuse = 0.4;
+  workload.prefill = false;
+  settings.gpu = platform.first(Device::Kind::gpu);
+  settings.expert_home = platform.memory("dram");
+  settings.cache_capacity = {19'000'000'000};
+  settings.eviction = &eviction_kinds().front();
+}
 
 double cpu_seconds() {
   rusage use{};
@@ -31,6 +41,14 @@ double cpu_seconds() {
   };
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
+
+namespace {
+
+struct Cost {
+  std::int64_t kernels, copies;
+  Seconds mean_kernel;
+  double cpu_seconds, megabytes;
+};
 
 double megabytes() {
   rusage use{};
@@ -63,33 +81,15 @@ struct Counter : MachineObserver, EngineObserver {
   Seconds kernel_time;
 };
 
-// Decoding of Qwen3-30B-A3B on an RTX 4090, on-demand LRU: the engine with routing, cache and prices, about
-// `activities` kernels and copies.
+// The engine with routing, cache and prices.
 Cost engine(std::int64_t activities) {
-  const Platform platform = Platform::load("rtx4090");
-  const MoeModel model = MoeModel::load("qwen3-30b-a3b");
-  constexpr std::int64_t kActivitiesPerStep = 1130;
-  RoutingOptions routing;
-  routing.layers = model.moe_layers;
-  routing.experts = static_cast<int>(model.experts);
-  routing.top_k = static_cast<int>(model.top_k);
-  routing.prompt_tokens = 1;
-  routing.output_tokens = std::max<std::int64_t>(1, activities / kActivitiesPerStep);
-  routing.seed = 1;
-  routing.zipf = 0.6;
-  routing.reuse = 0.4;
-  RoutingGenerator source(routing);
-  Workload workload;
-  workload.prefill = false;
-  EngineSettings settings;
-  settings.gpu = platform.first(Device::Kind::gpu);
-  settings.expert_home = platform.memory("dram");
-  settings.cache_capacity = {19'000'000'000};
-  settings.eviction = &eviction_kinds().front();
+  BenchRun run(activities);
+  RoutingGenerator source(run.routing);
   Counter counter;
   const double before = cpu_seconds();
   simulate(
-      platform, [&](Machine& machine) { run_engine(machine, model, source, workload, settings, counter); },
+      run.platform,
+      [&](Machine& machine) { run_engine(machine, run.model, source, run.workload, run.settings, counter); },
       &counter);
   return {counter.kernels, counter.copies, counter.kernel_time / static_cast<double>(counter.kernels),
           cpu_seconds() - before, 0};
@@ -141,7 +141,10 @@ void add_bench_command(CLI::App& app) {
   command->add_option("--activities", *activities, "Kernels and copies to simulate, about")
       ->check(CLI::Range(std::int64_t{10'000}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
-  command->callback([activities] { bench(*activities); });
+  auto policies = std::make_shared<bool>(false);
+  command->add_flag("--policies", *policies,
+                    "Instead the part of a run that is spent in each eviction policy and predictor");
+  command->callback([activities, policies] { *policies ? bench_policies(*activities) : bench(*activities); });
 }
 
 }  // namespace specmoe

@@ -9,22 +9,31 @@
 #include "sim/policies/eviction.hpp"
 #include "sim/policies/placement.hpp"
 #include "sim/policies/predictor.hpp"
+#include "sim/policies/start.hpp"
 
 namespace specmoe {
 
 namespace {
-void list_placements() {
-  fmt::print("miss.compute\n");
-  for (const PlacementKind& kind : placement_kinds())
-    fmt::print("  {:<12}{}{}\n", kind.name, kind.summary,
-               kind.source.empty() ? "" : fmt::format(" ({})", kind.source));
+template <class Kind>
+void list_kinds(const char* key, std::span<const Kind> kinds) {
+  fmt::print("{}\n", key);
+  for (const Kind& kind : kinds) {
+    fmt::print("  {:<18}{}{}\n", kind.name, kind.summary,
+               kind.source.empty() ? "" : fmt::format(" [{}]", kind.source));
+    if constexpr (requires { kind.parameters(); })
+      for (const Parameter& parameter : kind.parameters())
+        fmt::print("  {:<18}  {}\n", "", parameter.describe());
+  }
 }
 
+void list_eviction() { list_kinds("cache.eviction", eviction_kinds()); }
+void list_starts() { list_kinds("cache.start", start_kinds()); }
+void list_placements() { list_kinds("miss.compute", placement_kinds()); }
+void list_predictors() { list_kinds("prefetch.predictor", predictor_kinds()); }
 void list_policies() {
-  fmt::print("cache.eviction\n");
-  for (const EvictionKind& kind : eviction_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
-  fmt::print("prefetch.predictor\n");
-  for (const PredictorKind& kind : predictor_kinds()) fmt::print("  {:<12}{}\n", kind.name, kind.summary);
+  list_eviction();
+  list_starts();
+  list_predictors();
   list_placements();
 }
 
@@ -57,7 +66,9 @@ void add_list_command(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("list", "What there is: policies, models, platforms");
   command->require_subcommand(0, 1);
-  command->add_subcommand("policies", "Eviction policies and predictors")->callback(list_policies);
+  command->add_subcommand("policies", "Eviction policies, placements and predictors")
+      ->callback(list_policies);
+  command->add_subcommand("predictors", "Predictors alone")->callback(list_predictors);
   command->add_subcommand("models", "Models, with parameters recomputed from their shapes")
       ->callback(list_models);
   CLI::App* platforms =

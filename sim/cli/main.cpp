@@ -33,8 +33,10 @@ int main(int argc, char** argv) {
     specmoe::say(fmt::format("specmoe: {}\n", e.what()));
     return 1;
   } catch (const std::exception& e) {
-    specmoe::say(fmt::format("specmoe: internal error: {}\n", e.what()));
-    return 1;
+    if (!std::ferror(stdout)) {
+      specmoe::say(fmt::format("specmoe: internal error: {}\n", e.what()));
+      return 1;
+    }
   }
   if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return 0;
   specmoe::say("specmoe: standard output cannot be written\n");

@@ -114,11 +114,17 @@ struct ReplayRequest {
   std::uint64_t seed = 0;
 };
 
-const EvictionKind& eviction_kind(const std::string& name) {
+// A name, or as in a scenario "{policy: mrs, alpha: 0.3}".
+void read_policy(const std::string& text, Replay& options) {
+  const Yaml node = Yaml::parse(text, "--eviction");
+  const std::string name = node.is_map() ? node["policy"].text() : node.text();
   std::string names;
   for (const EvictionKind& kind : eviction_kinds()) {
-    if (kind.name == name) return kind;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", kind.name);
+    if (kind.name != name) continue;
+    options.eviction = &kind;
+    if (node.is_map()) options.parameters = ParameterValues::read(node, "policy", kind.parameters(), {});
+    return;
   }
   throw InputError("", 0, fmt::format("--eviction {}", name), "one of " + names);
 }
@@ -127,7 +133,7 @@ void run_replay(const ReplayRequest& request) {
   const auto trace = RoutingTrace::open(request.file);
   const TraceHeader& header = trace->header();
   Replay options;
-  options.eviction = &eviction_kind(request.eviction);
+  read_policy(request.eviction, options);
   options.lookup = request.one_by_one ? Lookup::access : Lookup::layer;
   options.seed = request.seed;
   if (request.requests > 0) options.requests = request.requests;
@@ -156,7 +162,10 @@ void add_replay(CLI::App& app) {
   auto request = std::make_shared<ReplayRequest>();
   CLI::App* command = app.add_subcommand("replay", "Hit rate of a cache on a trace, without time");
   command->add_option("trace", request->file, "Trace file")->required();
-  command->add_option("--eviction", request->eviction, "Eviction policy")->capture_default_str();
+  command
+      ->add_option("--eviction", request->eviction,
+                   "Eviction policy, or with parameters \"{policy: mrs, alpha: 0.3}\"")
+      ->capture_default_str();
   auto* slots = command
                     ->add_option("--slots", request->slots,
                                  "Experts that the cache holds, with --per-layer of each layer")

@@ -58,10 +58,10 @@ class Engine {
   void run() {
     StepPlan plan(source_, workload_, !model_.encoder_decoder());
     auto step = plan.next();
-    if (step) read_routing(model_, source_, *step, routing_);
+    if (step) read_routing(model_, source_, *step, settings_.wants_weights(), routing_);
     while (step) {
       const auto next = plan.next();
-      if (next) read_routing(model_, source_, *next, next_routing_);
+      if (next) read_routing(model_, source_, *next, settings_.wants_weights(), next_routing_);
       run_step(*step, next ? &next_routing_ : nullptr);
       std::swap(routing_, next_routing_);
       step = next;
@@ -184,6 +184,7 @@ class Engine {
   }
 
   void run_experts(int index, int layer, const StepRouting* next) {
+    store_.routed(routing_, layer);
     expert_waves(routing_, layer, source_.experts(), settings_.deduplicate, waves_);
     if (settings_.miss.any())
       for (std::size_t i = 0; i < waves_.size(); ++i)

@@ -13,6 +13,7 @@
 #include "sim/policies/eviction.hpp"
 #include "sim/policies/placement.hpp"
 #include "sim/policies/predictor.hpp"
+#include "sim/policies/start.hpp"
 
 namespace specmoe {
 
@@ -71,10 +72,12 @@ struct EngineSettings {
   Bytes cache_capacity;
   CacheScope cache_scope = CacheScope::global;
   const EvictionKind* eviction = nullptr;
-  /// The cache starts full of the most popular experts; otherwise empty.
-  bool start_popular = false;
+  ParameterValues eviction_parameters;
+  /// What the cache starts full of; nullptr for nothing.
+  const StartKind* start = nullptr;
 
   const PredictorKind* predictor = nullptr;
+  ParameterValues predictor_parameters;
   /// MoE layers ahead, 1 ..
   int window = 1;
   /// Prefetched bytes a layer visit may issue; none for no limit.
@@ -88,8 +91,12 @@ struct EngineSettings {
   std::vector<std::vector<double>> accuracy;
   int width = 0;
 
-  /// Accesses counted before the run, for start_popular and popularity predictors.
+  /// Accesses counted before the run, for placements and predictors by popularity.
   ExpertCounts popularity;
+
+  bool wants_weights() const {
+    return miss.any() || (eviction && eviction->wants_weights) || (predictor && predictor->wants_weights);
+  }
 };
 
 /// Counts of a step, a run or a layer.

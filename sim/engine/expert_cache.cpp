@@ -12,9 +12,10 @@ ExpertCache::ExpertCache(const CacheShape& shape, const EvictionKind& eviction,
       needs_future_(eviction.needs_future),
       entries_(context.all_experts()) {
   const std::size_t pools = shape.scope == CacheScope::layer ? static_cast<std::size_t>(shape.layers) : 1;
-  for (std::size_t i = 0; i < pools; ++i)
-    pools_.push_back(
-        {{shape.capacity.count / static_cast<std::int64_t>(pools)}, {0}, eviction.make(context_)});
+  context_.capacity = {shape.capacity.count / static_cast<std::int64_t>(pools)};
+  context_.pool_layers = shape.scope == CacheScope::layer ? 1 : shape.layers;
+  context_.expert_bytes = shape_.expert_bytes;  // whose elements stay where they are when the cache moves
+  for (std::size_t i = 0; i < pools; ++i) pools_.push_back({context_.capacity, {0}, eviction.make(context_)});
 }
 
 bool ExpertCache::admit(ExpertId id, Bytes size, std::vector<ExpertId>& evicted) {

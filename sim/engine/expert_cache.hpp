@@ -48,6 +48,10 @@ class ExpertCache {
   void started() {
     for (Pool& each : pools_) each.policy->started();
   }
+  /// The routing of a layer has become known: tells the eviction policies that it concerns.
+  void routed(const StepRouting& step, int layer) { pool({layer, 0}).policy->routed(step, layer); }
+  /// A held expert is expected in a coming layer: tells the eviction policy.
+  void predicted(ExpertId id) { pool(id).policy->predicted(id); }
   void landed(ExpertId id) { entry(id).in_flight = false; }
   /// It is used now: tells the eviction policy.
   void use(ExpertId id);

@@ -4,6 +4,13 @@
 
 namespace specmoe {
 
+static EvictionContext eviction_context(const RoutingSource& source, const EngineSettings& settings,
+                                        const FutureUses& future) {
+  EvictionContext context{source.layers(), source.experts(), settings.seed, &future};
+  context.parameters = settings.eviction_parameters;
+  return context;
+}
+
 ExpertLoads::ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource& source,
                          const Workload& workload, const EngineSettings& settings)
     : machine_(machine),
@@ -18,7 +25,7 @@ ExpertLoads::ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource&
       future_(settings.eviction->needs_future ? future_uses(model, source, workload, settings.deduplicate)
                                               : FutureUses{}),
       cache_({source.layers(), experts_, expert_bytes_, settings.cache_capacity, settings.cache_scope},
-             *settings.eviction, {source.layers(), experts_, settings.seed, &future_}),
+             *settings.eviction, eviction_context(source, settings, future_)),
       slots_(static_cast<std::size_t>(source.layers() * experts_)) {
   for (std::size_t i = 0; i < model.blocks.size(); ++i)
     if (model.blocks[i].moe_layer >= 0) block_of_.push_back(static_cast<int>(i));
@@ -27,23 +34,17 @@ ExpertLoads::ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource&
     copy_source_ = platform[platform.first(Device::Kind::cpu)].memory;
     host_cache_.emplace(machine, source, settings, expert_bytes_, copy_source_, block_of_);
   }
-  if (settings.start_popular) start_full(settings);
+  if (settings.start && settings.start->order)
+    start_full(settings,
+               settings.start->order({source.layers(), experts_, settings.seed, &settings.popularity}));
 }
 
-// Fills the cache before the run with the most popular experts, as a loader would; these copies are not
-// timed.
-void ExpertLoads::start_full(const EngineSettings& settings) {
-  std::vector<std::pair<std::int64_t, ExpertId>> order;
-  for (int layer = 0; layer < static_cast<int>(settings.popularity.size()); ++layer)
-    for (int expert = 0; expert < experts_; ++expert)
-      order.push_back({settings.popularity[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)],
-                       {layer, expert}});
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  // What fits of the most popular, let in from the least to the most popular: the most popular is the most recent.
+// Fills the cache before the run, as a loader would; these copies are not timed.
+void ExpertLoads::start_full(const EngineSettings& settings, const std::vector<ExpertId>& order) {
+  // What fits of the most wanted, let in from the least to the most wanted: the most wanted is the most recent.
   std::vector<Bytes> room(cache_.pools(), cache_.pool_capacity());
   std::vector<ExpertId> chosen;
-  for (const auto& [count, expert] : order) {
+  for (const ExpertId expert : order) {
     if (expert.layer < settings.cpu_layers) continue;
     Bytes& left =
         room[settings.cache_scope == CacheScope::layer ? static_cast<std::size_t>(expert.layer) : 0];
@@ -58,10 +59,10 @@ void ExpertLoads::start_full(const EngineSettings& settings) {
     }
   cache_.started();
   if (!host_cache_) return;
-  // Beside what the GPU holds, the most popular of the others.
+  // Beside what the GPU holds, the most wanted of the others.
   Bytes rest = settings.host_cache->capacity - cache_.used();
   std::vector<ExpertId> kept;
-  for (const auto& [count, expert] : order) {
+  for (const ExpertId expert : order) {
     if (!cache_.holds(expert)) {
       if (rest < bytes(expert)) continue;
       rest -= bytes(expert);

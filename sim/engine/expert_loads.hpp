@@ -65,7 +65,7 @@ class ExpertLoads {
            static_cast<std::size_t>(expert.expert);
   }
   void let_out(ExpertId expert, StepRecord& record);
-  void start_full(const EngineSettings& settings);
+  void start_full(const EngineSettings& settings, const std::vector<ExpertId>& order);
 
   Machine& machine_;
   const EngineSettings& settings_;

@@ -21,6 +21,11 @@ class ExpertStore {
               const EngineSettings& settings, Stream compute, ExpertKernels& kernels);
 
   void begin_step(std::int64_t tokens);
+  /// The routing of a layer has become known: tells the eviction policy and the predictor.
+  void routed(const StepRouting& step, int layer) {
+    loads_.cache().routed(step, layer);
+    prefetcher_.routed(step, layer);
+  }
   /// All waves of a layer have become known.
   void begin_layer(int block, int layer, const std::vector<std::vector<ExpertUse>>& waves,
                    StepRecord& record);

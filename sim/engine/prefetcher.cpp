@@ -10,9 +10,11 @@ Prefetcher::Prefetcher(const RoutingSource& source, const EngineSettings& settin
       experts_(source.experts()),
       protected_(static_cast<std::size_t>(source.layers())),
       queue_(static_cast<std::size_t>(source.layers())) {
-  if (settings.predictor && settings.predictor->make)
-    predictor_ = settings.predictor->make({source.layers(), experts_, source.top_k(), settings.seed,
-                                           &settings.popularity, settings.accuracy, settings.width});
+  if (settings.predictor)
+    predictor_ = settings.predictor->make(
+        {source.layers(), experts_, source.top_k(), settings.seed, &settings.popularity, settings.accuracy,
+         settings.width, settings.window, [this](ExpertId expert) { return loads_.cache().holds(expert); },
+         settings.predictor_parameters});
   if (settings.prefetch_queue)
     loads_.on_eviction = [this](ExpertId leaver) {
       std::erase(queue_[static_cast<std::size_t>(leaver.layer)], leaver);
@@ -51,6 +53,7 @@ bool Prefetcher::affords(Bytes bytes) const {
 }
 
 void Prefetcher::hold(ExpertId expert) {
+  loads_.cache().predicted(expert);
   loads_.cache().pin(expert);
   protected_[static_cast<std::size_t>(expert.layer)].push_back(expert);
 }

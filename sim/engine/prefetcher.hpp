@@ -18,6 +18,10 @@ class Prefetcher {
   /// wanted count as dropped.
   void begin_layer(int layer, const std::vector<std::vector<ExpertUse>>& waves, StepRecord& record);
   void begin_step() { step_issued_ = {}; }
+  /// The routing of a layer has become known.
+  void routed(const StepRouting& step, int layer) {
+    if (predictor_) predictor_->observe(step, layer);
+  }
   /// Starts copies of what the predictor expects in the coming layers.
   void prefetch(const StepRouting& step, const StepRouting* next, int layer, StepRecord& record);
   /// What is expected in a layer may leave.

@@ -33,6 +33,7 @@ struct Replay {
   CacheShape cache;
   Lookup lookup = Lookup::layer;
   std::uint64_t seed = 0;
+  ParameterValues parameters = {};
   /// The first so many requests; the cache is kept from one to the next.
   std::optional<std::int64_t> requests;
   /// Hears of everything that is looked up together: one layer of a step, and which of its experts were

@@ -98,7 +98,9 @@ WorkloadPeak peak_of(const MoeModel& model, const RoutingSource& source, const W
   return peak;
 }
 
-void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, StepRouting& out) {
+void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, bool weights,
+                  StepRouting& out) {
+  weights = weights && source.has_weights();
   out.layers = source.layers();
   out.top_k = source.top_k();
   out.tokens = step.tokens();
@@ -106,16 +108,18 @@ void read_routing(const MoeModel& model, RoutingSource& source, const Step& step
   const std::int64_t row_size = static_cast<std::int64_t>(out.layers) * out.top_k;
   out.experts.resize(static_cast<std::size_t>(out.tokens * row_size));
   out.prefill = step.prefill;
-  out.weights.resize(source.has_weights() ? out.experts.size() : 0);
+  out.weights.resize(weights ? out.experts.size() : 0);
   out.requests.clear();
+  out.rows.clear();
   std::size_t at = 0;
   for (const Slice& slice : step.slices) {
     const auto size = static_cast<std::size_t>(slice.rows * row_size);
     source.read(slice.request, slice.first_row, slice.rows, std::span(out.experts).subspan(at, size));
-    if (source.has_weights())
+    if (weights)
       source.read_weights(slice.request, slice.first_row, slice.rows,
                           std::span(out.weights).subspan(at, size));
     out.requests.insert(out.requests.end(), static_cast<std::size_t>(slice.rows), slice.request);
+    for (std::int64_t row = 0; row < slice.rows; ++row) out.rows.push_back(slice.first_row + row);
     at += size;
   }
 }
@@ -149,7 +153,7 @@ FutureUses future_uses(const MoeModel& model, RoutingSource& source, const Workl
   std::vector<std::vector<ExpertUse>> waves;
   std::uint32_t date = 0;
   while (const auto step = plan.next()) {
-    read_routing(model, source, *step, routing);
+    read_routing(model, source, *step, false, routing);
     for (int layer = routing.first_layer; layer < routing.end_layer; ++layer) {
       expert_waves(routing, layer, source.experts(), deduplicate, waves);
       for (const auto& wave : waves)

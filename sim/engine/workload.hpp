@@ -71,8 +71,10 @@ WorkloadPeak peak_of(const MoeModel& model, const RoutingSource& source, const W
 /// decoder's in decode.
 std::pair<int, int> layers_of(const MoeModel& model, bool prefill);
 StepShape shape_of(const MoeModel& model, const RoutingSource& source, const Step& step);
-/// Reads the routing of a step. @throws InputError if the source cannot deliver it.
-void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, StepRouting& out);
+/// Reads the routing of a step. @param weights whether gate weights are wanted, where the source has them
+/// @throws InputError if the source cannot deliver it.
+void read_routing(const MoeModel& model, RoutingSource& source, const Step& step, bool weights,
+                  StepRouting& out);
 
 /// What a use of an expert needs, or gets: nothing, the low-precision copy, the weights in full.
 enum class Precision : std::int8_t { skipped, low, full };

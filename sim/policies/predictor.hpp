@@ -1,6 +1,8 @@
 // Which experts the coming layers will want. A predictor is one file in predictor/: a class in an anonymous
 // namespace and one make_ function, listed in the table of predictor.cpp.
 #pragma once
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,34 +12,10 @@
 #include "models/moe/model.hpp"
 #include "models/moe/routing/routing.hpp"
 #include "sim/base/random.hpp"
+#include "sim/policies/parameters.hpp"
+#include "sim/policies/step_routing.hpp"
 
 namespace specmoe {
-
-/// The routing of one step. A predictor that stands for one of known accuracy reads the truth here and spoils
-/// it.
-struct StepRouting {
-  int layers = 0, top_k = 0;
-  std::int64_t tokens = 0;
-  /// First and one past the last MoE layer that the step runs through.
-  int first_layer = 0, end_layer = 0;
-  std::vector<std::int16_t> experts;  // [token, layer, rank]; -1 = not routed
-  /// [token, layer, rank] gate weights as the model applies them; empty where the routing has none.
-  std::vector<float> weights;
-  /// [token] the request that the token belongs to. Tokens of a request are neighbours, in order of position.
-  std::vector<std::int64_t> requests;
-  bool prefill = false;
-
-  std::span<const std::int16_t> at(std::int64_t token, int layer) const {
-    return std::span(experts).subspan(static_cast<std::size_t>((token * layers + layer) * top_k),
-                                      static_cast<std::size_t>(top_k));
-  }
-  /// Empty where there are none.
-  std::span<const float> weights_at(std::int64_t token, int layer) const {
-    if (weights.empty()) return {};
-    return std::span(weights).subspan(static_cast<std::size_t>((token * layers + layer) * top_k),
-                                      static_cast<std::size_t>(top_k));
-  }
-};
 
 struct PredictorContext {
   int layers = 0, experts = 0, top_k = 0;
@@ -46,17 +24,27 @@ struct PredictorContext {
   const ExpertCounts* popularity = nullptr;
   /// Share of the top_k experts named rightly, [layer or one for all][distance - 1, the last one holds
   /// beyond].
-  std::vector<std::vector<double>> accuracy;
-  /// Experts named a layer by predictors that choose how many; 0 for top_k.
+  std::vector<std::vector<double>> accuracy{};
+  /// Experts named by predictors that choose how many; 0 for top_k.
   int width = 0;
+  /// The farthest distance that will be asked for.
+  int window = 1;
+  /// Whether the cache holds the expert or loads it.
+  std::function<bool(ExpertId)> held{};
+  ParameterValues parameters{};
+
+  std::size_t names() const { return static_cast<std::size_t>(std::min(experts, width > 0 ? width : top_k)); }
 };
 
 class Predictor {
  public:
   virtual ~Predictor() = default;
+  /// The routing of `layer` has become known, of no later one. Once a layer, before the look-ups of its experts and
+  /// before predict().
+  virtual void observe(const StepRouting&, int /*layer*/) {}
   /// Names experts of the layer `distance` MoE layers after `layer`, when the routing of `layer` has just
-  /// become known. Appends each expert at most once, the most wanted first; appends nothing where it cannot
-  /// look.
+  /// become known; distances ascend. Appends each expert at most once, the most wanted first; appends nothing where it
+  /// cannot look.
   /// @param next the step that follows, or nullptr at the end of the run.
   virtual void predict(const StepRouting& step, const StepRouting* next, int layer, int distance,
                        std::vector<ExpertId>& out) = 0;
@@ -65,13 +53,26 @@ class Predictor {
 };
 
 struct PredictorKind {
-  std::string_view name;
-  std::string_view summary;
-  bool needs_accuracy;
-  std::unique_ptr<Predictor> (*make)(const PredictorContext&);
+  std::string_view name, summary;
+  /// Who proposed it.
+  std::string_view source;
+  std::unique_ptr<Predictor> (*maker)(const PredictorContext&);
+  DeclaredParameters declared{};
+  bool needs_accuracy = false, needs_popularity = false;
+  /// Gate weights are read for it where the routing has them.
+  bool wants_weights = false;
+  /// Stands for a predictor of known accuracy: reads the truth, and spoils it. All others know only what has been.
+  bool reads_truth = false;
+
+  std::span<const Parameter> parameters() const { return named(declared); }
+  /// ParameterValues that the context does not name have their defaults. nullptr for "none".
+  std::unique_ptr<Predictor> make(PredictorContext context) const {
+    context.parameters.complete(parameters());
+    return maker ? maker(context) : nullptr;
+  }
 };
 
-/// All predictors; what scenarios, error messages and `specmoe list` name. "none" has no maker.
+/// All predictors; what scenarios, error messages and `specmoe list` name. "none" makes none.
 std::span<const PredictorKind> predictor_kinds();
 
 /// The layer `distance` MoE layers after `layer` in execution order, with the step it belongs to.

@@ -12,6 +12,7 @@
 #include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
+#include "sim/scenario/read_policies.hpp"
 #include "sim/scenario/read_transfers.hpp"
 
 namespace specmoe {
@@ -181,21 +182,6 @@ ExpertCounts count_popularity(Scenario& scenario) {
   return count_accesses(*source, others.empty() ? own : others, kTokens);
 }
 
-std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers) {
-  const auto curve = [](const Yaml& y) {
-    std::vector<double> values;
-    if (y.is_scalar()) return std::vector<double>{y.number(0, 1)};
-    for (const Yaml& item : y.items()) values.push_back(item.number(0, 1));
-    if (values.empty()) y.fail("at least one accuracy");
-    return values;
-  };
-  if (!node.is_list() || node.items().empty() || node.items().front().is_scalar()) return {curve(node)};
-  std::vector<std::vector<double>> all;
-  for (const Yaml& item : node.items()) all.push_back(curve(item));
-  if (static_cast<int>(all.size()) != layers) node.fail(fmt::format("a curve for each of {} layers", layers));
-  return all;
-}
-
 // As the engine that recorded the trace stored them.
 std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
   std::vector<Bytes> sizes;
@@ -215,15 +201,9 @@ Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
 
 void read_cache(const Section& cache, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
   EngineSettings& s = strategy.settings;
-  const auto eviction = cache.find("eviction");
-  s.eviction = eviction ? find_kind(eviction_kinds(), *eviction) : &eviction_kinds().front();
+  read_eviction(cache.find("eviction"), cache.find("start"), where, strategy.name, s);
   if (const auto scope = cache.find("scope"))
     s.cache_scope = scope->choice<CacheScope>({{"global", CacheScope::global}, {"layer", CacheScope::layer}});
-  if (const auto start = cache.find("start"))
-    s.start_popular = start->choice<bool>({{"empty", false}, {"popular", true}});
-  if (s.eviction->name == "static" && !s.start_popular)
-    throw InputError(where.file(), where.line(), strategy.name + ": static eviction of an empty cache",
-                     "cache.start: popular");
 
   const Bytes rest = strategy.bill.rest();
   const Bytes expert = *std::max_element(s.expert_bytes.begin(), s.expert_bytes.end());
@@ -255,10 +235,9 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
                                gb(s.cache_capacity - rest)));
 }
 
-void read_prefetch(const Section& prefetch, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
+void read_prefetch(const Section& prefetch, const std::filesystem::path& folder, Scenario& scenario,
+                   Strategy& strategy, const Yaml& where) {
   EngineSettings& s = strategy.settings;
-  const auto predictor = prefetch.find("predictor");
-  s.predictor = predictor ? find_kind(predictor_kinds(), *predictor) : &predictor_kinds().front();
   if (const auto window = prefetch.find("window"))
     s.window = static_cast<int>(window->integer(1, std::max(1, scenario.model.moe_layers - 1)));
   if (const auto budget = prefetch.find("budget")) s.prefetch_budget = budget->bytes({1});
@@ -266,12 +245,12 @@ void read_prefetch(const Section& prefetch, const Scenario& scenario, Strategy& 
     s.width = static_cast<int>(width->integer(1, scenario.model.experts));
   if (const auto accuracy = prefetch.find("accuracy"))
     s.accuracy = read_accuracy(*accuracy, scenario.model.moe_layers);
-  if (s.predictor->needs_accuracy && s.accuracy.empty())
-    throw InputError(where.file(), where.line(), fmt::format("{}: prefetch.accuracy: missing", strategy.name),
-                     fmt::format("the share of experts that \"{}\" names rightly", s.predictor->name));
+  read_predictor(prefetch.find("predictor"), folder, scenario.model, where, strategy.name, s);
+  for (const auto& [name, file] : s.predictor_parameters.files()) scenario.inputs.push_back(file);
 }
 
-Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& scenario) {
+Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesystem::path& folder,
+                       Scenario& scenario) {
   Strategy strategy;
   EngineSettings& s = strategy.settings;
   strategy.name = node.find("name") ? node["name"].text() : scenario.name;
@@ -334,7 +313,7 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const Scenario& s
              node);
   const Section prefetch(node, document, "prefetch",
                          {"predictor", "window", "budget", "accuracy", "width", "queue", "step_budget"});
-  read_prefetch(prefetch, scenario, strategy, node);
+  read_prefetch(prefetch, folder, scenario, strategy, node);
   read_prefetch_queue(prefetch, scenario, s);
   read_host_cache(node, document, scenario, s);
   return strategy;
@@ -374,18 +353,18 @@ Scenario Scenario::load(const std::filesystem::path& file, const std::string& pl
     std::set<std::string> names;
     for (const Yaml& node : strategies->items()) {
       node.allow_only({"name", "placement", "transfer", "miss", "engine", "cache", "host_cache", "prefetch"});
-      scenario.strategies.push_back(read_strategy(node, document, scenario));
+      scenario.strategies.push_back(read_strategy(node, document, folder, scenario));
       if (!names.insert(node["name"].text()).second) node["name"].fail("a name that no other strategy has");
     }
     if (names.empty()) strategies->fail("at least one strategy");
   } else {
-    scenario.strategies.push_back(read_strategy(document, document, scenario));
+    scenario.strategies.push_back(read_strategy(document, document, folder, scenario));
   }
 
   ExpertCounts popularity;
   for (Strategy& strategy : scenario.strategies) {
     EngineSettings& s = strategy.settings;
-    if (!s.start_popular && s.predictor->name != "popularity") continue;
+    if (!s.start->needs_popularity && !s.predictor->needs_popularity) continue;
     if (popularity.empty()) popularity = count_popularity(scenario);
     s.popularity = popularity;
   }

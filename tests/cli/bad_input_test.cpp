@@ -94,7 +94,7 @@ TEST_CASE("bad input: unknown names list the ones there are") {
   refuses({{"rtx4090", "rtx4900", "rtx4090"},
            {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
            {"eviction: lru", "eviction: lruu",
-            "expected one of lru, lfu, fifo, random, belady, static (did you mean"},
+            "expected one of lru, lfu, lfu-ageing, lfru, fifo, random, belady, static, static-prefill, "},
            {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
            {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
            {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
@@ -157,6 +157,25 @@ TEST_CASE("bad input: a CPU without kernels, or in the GPU's memory, computes no
   CHECK_MESSAGE(result.err.find("expected gpu: rtx4090 has no kernels of its CPU (devices.cpu.kernels)") !=
                     std::string::npos,
                 result.err);
+}
+
+TEST_CASE("bad input: policies and predictors are told what they declare, within its range") {
+  refuses({{"eviction: lru", "eviction: {policy: mrs, alfa: 0.5}",
+            "bad.yaml:9: cache.eviction.alfa: unknown key; expected \"alpha\""},
+           {"eviction: lru", "eviction: {policy: mrs, alpha: 1.5}",
+            "cache.eviction.alpha: \"1.5\"; expected a number from 0 to 1"},
+           {"eviction: lru", "eviction: {policy: lfu-ageing, period: 0.5}",
+            "cache.eviction.period: \"0.5\"; expected a whole number from 1"},
+           {"eviction: lru", "eviction: {policy: lru, alpha: 0.5}", "cache.eviction.alpha: unknown key"},
+           {"eviction: lru", "eviction: {alpha: 0.5}", "cache.eviction.policy: missing"},
+           {"eviction: lru", "eviction: lru, start: popularity",
+            "expected one of empty, popular, frequency, uniform"},
+           {"cache:", "prefetch: {predictor: {name: intelligent, confidence: -1}}\ncache:",
+            "prefetch.predictor.confidence: \"-1\"; expected a number from 0 to 1"},
+           {"cache:", "prefetch: {predictor: external}\ncache:", "expected {name: external, file: ...}"},
+           {"cache:", "prefetch: {predictor: {name: external}}\ncache:", "prefetch.predictor.file: missing"},
+           {"cache:", "prefetch: {predictor: {name: external, file: none.h5}}\ncache:",
+            "none.h5: no such file"}});
 }
 
 TEST_CASE("bad input: what does not fit says by how much") {

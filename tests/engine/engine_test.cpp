@@ -102,7 +102,7 @@ TEST_CASE("engine: prefetches keep to the budget") {
 
 TEST_CASE("engine: experts that wait for nothing are computed in grouped launches") {
   EngineSettings s = settings_for(tiny(kModel), 8);
-  s.start_popular = true;
+  s.start = &start_named("popular");
   s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
   const auto grouped = [&] {
     const std::string log = run(s, {{0, 1, 2, 3}});
@@ -116,7 +116,7 @@ TEST_CASE("engine: experts that wait for nothing are computed in grouped launche
 
 TEST_CASE("engine: experts are grouped always or never, whatever the prices say") {
   EngineSettings s = settings_for(tiny(kModel), 8);
-  s.start_popular = true;
+  s.start = &start_named("popular");
   s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
   for (const bool slow : {false, true})
     for (const Grouping grouping : {Grouping::never, Grouping::faster, Grouping::always}) {
@@ -133,7 +133,7 @@ TEST_CASE("engine: experts are grouped always or never, whatever the prices say"
 TEST_CASE("engine: grouped launches that cost the host more than single ones are not the faster") {
   EngineSettings s = settings_for(tiny(kModel), 8);
   s.grouped = Grouping::faster;
-  s.start_popular = true;
+  s.start = &start_named("popular");
   s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
   const std::string log = run(
       s, {{0, 1, 2, 3}}, 0, [](Platform& platform) { platform.devices[1].saturation[1].dispatch = {1e-3}; });
@@ -185,7 +185,7 @@ TEST_CASE("engine: with nothing to wait for, a step takes its critical path and 
     Workload workload;
     workload.prefill = false;
     EngineSettings s = settings_for(model, 8);
-    s.start_popular = true;
+    s.start = &start_named("popular");
     s.popularity = {{1, 1, 1, 1}, {1, 1, 1, 1}};
     Platform platform = test_platform();
     set_host_calls(platform, {});
@@ -244,7 +244,7 @@ TEST_CASE("engine: the critical path is the same for every strategy of a scenari
         s.host_cache.reset();
         s.predictor = &predictor_named(predictor);
         s.eviction = &eviction_named("lru");
-        s.start_popular = popular;
+        s.start = popular ? &start_named("popular") : nullptr;
         s.cache_capacity = scenario.model.expert_bytes() *
                            std::max<std::int64_t>(scenario.model.moe_layers,
                                                   scenario.model.moe_layers * scenario.model.experts / share);

@@ -132,7 +132,7 @@ TEST_CASE("misses: the CPU computes what is missing, between one copy of activat
 TEST_CASE("misses: an expert that is there is computed on the GPU while the CPU has the others") {
   EngineSettings s = settings_for(tiny(kModel), 1);
   s.placement = &rule("cpu");
-  s.start_popular = true;
+  s.start = &start_named("popular");
   s.popularity = {{9, 1, 1, 1}, {1, 1, 1, 1}};
   const Result result = run(s, {{0, 1, 2, 3}}, {}, slow_cpu);
   CHECK(result.counts.at("hits") == 1);
@@ -324,7 +324,7 @@ TEST_CASE("host cache: starts with what the GPU has and the next most popular") 
   EngineSettings s = settings_for(tiny(kModel), 2);
   s.expert_home = kNvme;
   s.host_cache = HostCacheSettings{{3 * kExpert}, &eviction_named("lru")};
-  s.start_popular = true;
+  s.start = &start_named("popular");
   s.popularity = {{9, 8, 0, 0}, {0, 0, 7, 0}};
   const Result result = run(s, {{0, 1, 2, 3}});
   CHECK(result.counts.at("hits") == 2);

@@ -22,6 +22,12 @@ const PredictorKind& predictor_named(std::string_view name) {
   throw std::logic_error("no such predictor");
 }
 
+const StartKind& start_named(std::string_view name) {
+  for (const StartKind& kind : start_kinds())
+    if (kind.name == name) return kind;
+  throw std::logic_error("no such placement");
+}
+
 static Platform random_platform(Random& random, bool contention) {
   const auto between = [&](double low, double high) { return low + (high - low) * random.uniform(); };
   Platform p;
@@ -125,11 +131,11 @@ RandomScenario random_scenario(std::uint64_t seed, bool contention) {
   const std::int64_t all = s.model.moe_layers * s.model.experts;
   const std::int64_t least = e.cache_scope == CacheScope::layer ? s.model.moe_layers : 1;
   e.cache_capacity = s.model.expert_bytes() * pick(least, all);
-  e.start_popular = random.chance(0.3);
+  if (random.chance(0.3)) e.start = &start_kinds()[1 + random.below(start_kinds().size() - 1)];
   e.eviction = &eviction_kinds()[random.below(eviction_kinds().size())];
   // Belady's dates assume that an expert enters the cache when it is used.
-  e.predictor = e.eviction->name == "belady" ? &predictor_named("none")
-                                             : &predictor_kinds()[random.below(predictor_kinds().size())];
+  e.predictor = &predictor_kinds()[random.below(predictor_kinds().size())];
+  if (e.eviction->needs_future || e.predictor->name == "external") e.predictor = &predictor_named("none");
   e.window = static_cast<int>(pick(1, s.model.moe_layers));
   if (random.chance(0.3)) e.prefetch_budget = s.model.expert_bytes() * pick(1, 4);
   e.accuracy = {{0.5 + 0.5 * random.uniform(), 0.5}};

@@ -33,8 +33,9 @@ class WeightedGenerator : public RoutingGenerator {
                     std::span<float> out) override;
 };
 
-/// A policy or predictor by its name in the table.
+/// A policy, start or predictor by its name in the table.
 const EvictionKind& eviction_named(std::string_view name);
+const StartKind& start_named(std::string_view name);
 const PredictorKind& predictor_named(std::string_view name);
 
 /// What a run of the engine tells, added up.

@@ -98,6 +98,38 @@ TEST_CASE("trace file: rows and requests that do not exist are input errors") {
   CHECK_THROWS_AS(trace->request(2), InputError);
 }
 
+TEST_CASE("trace file: weights read row by row, beside the experts and backwards, are those of the row") {
+  const TemporaryFolder folder;
+  TraceHeader header;
+  header.layers = 1;
+  header.experts = 4;
+  header.top_k = 1;
+  header.has_weights = true;
+  TraceWriter writer(folder / "w.h5", header);
+  constexpr int kRows = 300;  // more than two blocks
+  for (int request = 0; request < 2; ++request) {
+    writer.begin_request(0);
+    for (int row = 0; row < kRows; ++row)
+      writer.add_row(false, Row{static_cast<std::int16_t>(row % 4)},
+                     std::vector<float>{static_cast<float>(1000 * request + row)});
+  }
+  writer.finish();
+  const auto trace = RoutingTrace::open(folder / "w.h5");
+  Row expert(1);
+  std::vector<float> weight(1), all(kRows);
+  for (int row = 0; row < kRows; ++row)
+    for (const int request : {0, 1}) {
+      trace->read(request, row, 1, expert);
+      trace->read_weights(request, row, 1, weight);
+      REQUIRE(expert[0] == row % 4);
+      REQUIRE(weight[0] == static_cast<float>(1000 * request + row));
+    }
+  trace->read_weights(1, 5, 1, weight);
+  CHECK(weight[0] == 1005);
+  trace->read_weights(1, 0, kRows, all);
+  CHECK(all[299] == 1299);
+}
+
 TEST_CASE("trace file: a trace without weights says so") {
   const TemporaryFolder folder;
   TraceHeader header;

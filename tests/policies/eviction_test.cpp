@@ -10,74 +10,16 @@
 #include <set>
 #include <string>
 
+#include "tests/policies/slots.hpp"
+
 using namespace specmoe;
+using namespace specmoe::testing;
 
 namespace {
 
-constexpr int kExperts = 26;
+constexpr int kExperts = kLetters;
 
-const EvictionKind& kind(std::string_view name) {
-  const auto kinds = eviction_kinds();
-  return *std::find_if(kinds.begin(), kinds.end(),
-                       [&](const EvictionKind& each) { return each.name == name; });
-}
-
-// Experts are letters; all of them of one size and one layer.
-ExpertId letter(char c) { return {0, c - 'A'}; }
-
-FutureUses future_of(const std::string& accesses) {
-  FutureUses future(kExperts);
-  for (std::uint32_t date = 0; date < accesses.size(); ++date)
-    future[static_cast<std::size_t>(letter(accesses[date]).expert)].push_back(date);
-  return future;
-}
-
-// A policy and the slots that it rules.
-class Slots {
- public:
-  Slots(std::string_view name, std::size_t size, const std::string& accesses = "", std::uint64_t seed = 1)
-      : size_(size), future_(future_of(accesses)), policy_(kind(name).make({1, kExperts, seed, &future_})) {}
-
-  void start() { policy_->started(); }
-  void enter(char c) {
-    policy_->entered(letter(c));
-    held_.insert(c);
-  }
-  void leave(char c) {
-    policy_->left(letter(c));
-    held_.erase(c);
-  }
-  // The next to leave but for these; '-' if none may.
-  char victim(const std::string& pinned = "") {
-    const auto id = policy_->victim(
-        [&](ExpertId each) { return pinned.find(static_cast<char>('A' + each.expert)) == pinned.npos; });
-    if (!id) return '-';
-    CHECK(id->layer == 0);
-    return static_cast<char>('A' + id->expert);
-  }
-  /// One character an access: '+' a hit, the letter that left for a miss, '.' a miss into an empty slot.
-  std::string run(const std::string& accesses) {
-    std::string result;
-    for (const char c : accesses) {
-      char what = '+';
-      if (!held_.contains(c)) {
-        what = '.';
-        if (held_.size() == size_) leave(what = victim());
-        enter(c);
-      }
-      policy_->used(letter(c));
-      result += what;
-    }
-    return result;
-  }
-  std::string held() const { return {held_.begin(), held_.end()}; }
-
- private:
-  std::size_t size_;
-  FutureUses future_;
-  std::unique_ptr<EvictionPolicy> policy_;
-  std::set<char> held_;
-};
+const EvictionKind& kind(std::string_view name) { return eviction_named(name); }
 
 int misses_of(std::string_view policy, std::size_t size, const std::string& accesses) {
   const std::string result = Slots(policy, size, accesses).run(accesses);
@@ -88,7 +30,7 @@ int misses_of(std::string_view policy, std::size_t size, const std::string& acce
 int fewest_misses(std::size_t size, const std::string& accesses) {
   std::map<unsigned, int> misses{{0, 0}};
   for (const char c : accesses) {
-    const unsigned wanted = 1U << letter(c).expert;
+    const unsigned wanted = 1U << (c - 'A');
     std::map<unsigned, int> next;
     const auto reach = [&](unsigned held, int count) {
       const auto [at, is_new] = next.emplace(held, count);
@@ -269,7 +211,8 @@ TEST_CASE("eviction: experts of equal number in different layers are different e
   for (const EvictionKind& each : eviction_kinds()) {
     INFO(each.name);
     const FutureUses future(4, {0, 1});
-    const auto policy = each.make({2, 2, 1, &future});
+    const std::vector<Bytes> bytes(2, Bytes{1});
+    const auto policy = each.make({2, 2, 1, &future, Bytes{4}, 2, bytes});
     policy->entered({0, 1});
     policy->entered({1, 1});
     policy->left({0, 1});

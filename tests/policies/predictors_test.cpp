@@ -190,8 +190,12 @@ TEST_CASE("popularity: the most counted experts of the layer first, ties by numb
 }
 
 TEST_CASE("predictors: the table says which need an accuracy, and 'none' makes nothing") {
+  PredictorContext context{3, 8, 2, 1};
   for (const PredictorKind& kind : predictor_kinds()) {
-    CHECK(kind.needs_accuracy == (kind.name == "gate"));
-    CHECK((kind.make == nullptr) == (kind.name == "none"));
+    INFO(kind.name);
+    CHECK((kind.maker == nullptr) == (kind.name == "none"));
+    if (kind.needs_accuracy) CHECK_THROWS_AS(kind.make(context), std::logic_error);
+    if (kind.needs_accuracy) CHECK(kind.reads_truth);
   }
+  CHECK_FALSE(predictor_kinds().front().make(context));
 }

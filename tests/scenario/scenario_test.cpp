@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "tests/moe/tiny_model.hpp"
 #include "tests/moe/trace_helpers.hpp"
@@ -122,4 +123,37 @@ TEST_CASE(
       load("three.yaml", folder.write("mine.yaml", text).string(), "a_machine_that_nobody_described");
   CHECK(scenario.platform.name == "mine");
   CHECK(message_of([] { load("three.yaml", "h300"); }).find("h300") != std::string::npos);
+}
+
+TEST_CASE("scenario: a policy and a predictor are named alone or with parameters, strategies may differ") {
+  const TemporaryFolder folder;
+  folder.write("three.yaml", kThree);
+  folder.write("s.yaml", R"(name: s
+seed: 1
+platform: rtx4090
+model: three.yaml
+routing:
+  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}
+workload: {requests: 1, batch: 1, prompt_tokens: 4, output_tokens: 4}
+cache: {eviction: {policy: mrs, alpha: 0.7}, start: uniform}
+strategies:
+  - name: one
+  - name: two
+    cache: {eviction: lfu, start: popular}
+    prefetch: {predictor: {name: intelligent, most: 5}}
+)");
+  const Scenario scenario = Scenario::load(folder / "s.yaml");
+  const EngineSettings& one = scenario.strategies.at(0).settings;
+  const EngineSettings& two = scenario.strategies.at(1).settings;
+  CHECK(one.eviction->name == "mrs");
+  CHECK(one.eviction_parameters.number("alpha") == 0.7);
+  CHECK(one.start->name == "uniform");
+  CHECK(one.predictor->name == "none");
+  CHECK(one.wants_weights());
+  CHECK(one.popularity.empty());
+  CHECK(two.eviction->name == "lfu");
+  CHECK_THROWS_AS(two.eviction_parameters.number("alpha"), std::logic_error);  // not the scenario's policy
+  CHECK(two.predictor_parameters.whole("most") == 5);
+  CHECK_FALSE(two.wants_weights());
+  CHECK(two.popularity.size() == 2);
 }

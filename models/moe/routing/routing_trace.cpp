@@ -192,40 +192,49 @@ void RoutingTrace::read_checked(std::int64_t first_token, std::int64_t rows,
   }
 }
 
-void RoutingTrace::read(std::int64_t request, std::int64_t first_row, std::int64_t rows,
-                        std::span<std::int16_t> out) {
+void RoutingTrace::read_checked(std::int64_t first_token, std::int64_t rows, std::span<float> out) const {
+  file_.read_rows<float>("/weights", first_token, rows, out);
+  if (!std::all_of(out.begin(), out.end(), [](float weight) { return std::isfinite(weight); }))
+    throw InputError(file(), 0, fmt::format("/weights: no number in token {} or soon after", first_token),
+                     "finite weights");
+}
+
+template <class T>
+void RoutingTrace::read_ahead(Blocks<T>& blocks, std::int64_t request, std::int64_t first_row,
+                              std::int64_t rows, std::span<T> out) {
   require_rows(request, first_row, rows, out.size());
   const std::int64_t first_token = first_token_[size(request)];
   const RequestInfo& info = requests_[size(request)];
   while (rows > 0) {
     if (rows >= kBlockRows) return read_checked(first_token + first_row, rows, out);
-    const auto known = blocks_.find(request);
-    if (known == blocks_.end() && blocks_.size() >= kBlocks) blocks_.clear();
-    Block& block = known == blocks_.end() ? blocks_[request] : known->second;
+    const auto known = blocks.find(request);
+    if (known == blocks.end() && blocks.size() >= kBlocks) blocks.clear();
+    Block<T>& block = known == blocks.end() ? blocks[request] : known->second;
     if (first_row < block.first || first_row >= block.first + block.rows) {
       const auto ahead = std::min(kBlockRows, info.prefill_rows + info.decode_rows - first_row);
-      block = {first_row, 0, std::move(block.experts)};  // holds nothing if reading fails
-      block.experts.resize(size(ahead * row_size()));
-      read_checked(first_token + first_row, ahead, block.experts);
+      block = {first_row, 0, std::move(block.values)};  // holds nothing if reading fails
+      block.values.resize(size(ahead * row_size()));
+      read_checked(first_token + first_row, ahead, std::span<T>(block.values));
       block.rows = ahead;
     }
     const std::int64_t offset = first_row - block.first, taken = std::min(rows, block.rows - offset);
-    std::copy_n(block.experts.begin() + offset * row_size(), taken * row_size(), out.begin());
-    if (first_row + taken == info.prefill_rows + info.decode_rows) blocks_.erase(request);
+    std::copy_n(block.values.begin() + offset * row_size(), taken * row_size(), out.begin());
+    if (first_row + taken == info.prefill_rows + info.decode_rows) blocks.erase(request);
     out = out.subspan(size(taken * row_size()));
     first_row += taken;
     rows -= taken;
   }
 }
 
+void RoutingTrace::read(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                        std::span<std::int16_t> out) {
+  read_ahead(blocks_, request, first_row, rows, out);
+}
+
 void RoutingTrace::read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
                                 std::span<float> out) {
   if (!header_.has_weights) throw InputError(file(), 0, "has no gate weights", "a trace recorded with them");
-  require_rows(request, first_row, rows, out.size());
-  file_.read_rows<float>("/weights", first_token_[size(request)] + first_row, rows, out);
-  if (!std::all_of(out.begin(), out.end(), [](float weight) { return std::isfinite(weight); }))
-    throw InputError(file(), 0, fmt::format("/weights: a weight of request {} is no number", request),
-                     "finite weights");
+  read_ahead(weight_blocks_, request, first_row, rows, out);
 }
 
 std::string RoutingTrace::description() const {

@@ -58,15 +58,22 @@ class RoutingTrace : public RoutingSource {
                     std::span<float> out) override;
 
  private:
+  template <class T>
   struct Block {
     std::int64_t first = 0, rows = 0;  // of its request
-    std::vector<std::int16_t> experts;
+    std::vector<T> values;
   };
+  template <class T>
+  using Blocks = std::unordered_map<std::int64_t, Block<T>>;  // by request
 
   explicit RoutingTrace(H5File file);
   void read_header();
   void read_requests();
   void read_checked(std::int64_t first_token, std::int64_t rows, std::span<std::int16_t> out) const;
+  void read_checked(std::int64_t first_token, std::int64_t rows, std::span<float> out) const;
+  template <class T>
+  void read_ahead(Blocks<T>& blocks, std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                  std::span<T> out);
   void require_rows(std::int64_t request, std::int64_t first_row, std::int64_t rows, std::size_t out) const;
   std::int64_t row_size() const { return std::int64_t{header_.layers} * header_.top_k; }
 
@@ -76,7 +83,8 @@ class RoutingTrace : public RoutingSource {
   std::vector<RequestInfo> requests_;
   std::vector<std::int64_t> first_token_;
   std::vector<std::string> labels_;
-  std::unordered_map<std::int64_t, Block> blocks_;  // by request
+  Blocks<std::int16_t> blocks_;
+  Blocks<float> weight_blocks_;
 };
 
 /// Writes a trace file, request by request, token by token, in constant memory. A file that is not finished

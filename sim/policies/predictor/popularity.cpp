@@ -10,9 +10,7 @@ namespace {
 
 class Popularity : public Predictor {
  public:
-  explicit Popularity(const PredictorContext& context)
-      : width_(static_cast<std::size_t>(
-            std::min(context.experts, context.width > 0 ? context.width : context.top_k))) {
+  explicit Popularity(const PredictorContext& context) : width_(context.names()) {
     if (!context.popularity) throw std::logic_error("popularity: built without counts");
     for (const auto& counts : *context.popularity) {
       std::vector<std::int32_t> order(counts.size());
