@@ -5,6 +5,7 @@
 
 #include "models/hardware/platform.hpp"
 #include "models/moe/model.hpp"
+#include "models/moe/routing/routing_profile.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/policies/eviction.hpp"
 #include "sim/policies/placement.hpp"
@@ -49,6 +50,15 @@ void list_models() {
   }
 }
 
+void list_profiles() {
+  for (const std::string& name : profile_names()) {
+    const RoutingProfile p = RoutingProfile::load(name);
+    fmt::print("{:<22}{}: {} layers, {} experts, top {}{}; {}; {}\n", name, p.model, p.layers, p.experts,
+               p.top_k, p.marginals_only ? ", popularity alone" : "", p.fitted_on, p.source);
+    if (!p.notes.empty()) fmt::print("{:<22}note: {}\n", "", p.notes);
+  }
+}
+
 void list_platforms() {
   for (const std::string& name : platform_names())
     fmt::print("{:<24}{}\n", name, Platform::load(name).description);
@@ -64,13 +74,16 @@ void list_platform(const std::string& name) {
 
 void add_list_command(CLI::App& app) {
   auto name = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("list", "What there is: policies, models, platforms");
+  CLI::App* command =
+      app.add_subcommand("list", "What there is: policies, models, routing profiles, platforms");
   command->require_subcommand(0, 1);
   command->add_subcommand("policies", "Eviction policies, placements and predictors")
       ->callback(list_policies);
   command->add_subcommand("predictors", "Predictors alone")->callback(list_predictors);
   command->add_subcommand("models", "Models, with parameters recomputed from their shapes")
       ->callback(list_models);
+  command->add_subcommand("profiles", "Profiles of recorded routing, with their sources")
+      ->callback(list_profiles);
   CLI::App* platforms =
       command->add_subcommand("platforms", "Platforms; of one, every number with its source");
   platforms->add_option("name", *name, "A platform's name or file");
@@ -80,6 +93,8 @@ void add_list_command(CLI::App& app) {
     list_policies();
     fmt::print("models\n");
     for (const std::string& model : model_names()) fmt::print("  {}\n", model);
+    fmt::print("profiles\n");
+    for (const std::string& profile : profile_names()) fmt::print("  {}\n", profile);
     fmt::print("platforms\n");
     for (const std::string& platform : platform_names()) fmt::print("  {}\n", platform);
   });

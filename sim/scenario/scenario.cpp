@@ -13,11 +13,13 @@
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
 #include "sim/scenario/read_policies.hpp"
+#include "sim/scenario/read_profile.hpp"
 #include "sim/scenario/read_transfers.hpp"
 
 namespace specmoe {
 
 std::unique_ptr<RoutingSource> RoutingOrigin::open() const {
+  if (profile) return std::make_unique<ProfileGenerator>(*profile, from_profile);
   if (trace.empty()) return std::make_unique<RoutingGenerator>(generator);
   return RoutingTrace::open(trace);
 }
@@ -105,10 +107,12 @@ ExpertCounts read_counts(const Yaml& node, const std::filesystem::path& folder, 
 void read_routing_origin(const Yaml& document, const std::filesystem::path& folder, Scenario& scenario) {
   const Yaml routing = document["routing"];
   const Yaml load = document["workload"];
-  routing.allow_only({"trace", "generate"});
-  if (routing.find("trace").has_value() == routing.find("generate").has_value())
-    throw InputError(routing.file(), routing.line(), "routing: neither or both of trace and generate",
-                     "one of them");
+  routing.allow_only({"trace", "profile", "generate"});
+  if (routing.find("trace").has_value() + routing.find("profile").has_value() +
+          routing.find("generate").has_value() !=
+      1)
+    throw InputError(routing.file(), routing.line(),
+                     "routing: none or several of trace, profile and generate", "one of them");
   load.allow_only(
       {"requests", "first_request", "batch", "prompt_tokens", "output_tokens", "prefill", "prefill_chunk"});
   Workload& work = scenario.workload;
@@ -140,6 +144,10 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     options.output_tokens = load["output_tokens"].integer(1, 10'000'000);
     return;
   }
+  if (const auto profile = routing.find("profile")) {
+    read_profile(*profile, name_or_file(*profile, folder, scenario), load, scenario);
+    return;
+  }
   const Yaml trace = *routing.find("trace");
   scenario.routing.trace = folder / trace.text();
   scenario.inputs.push_back(scenario.routing.trace);
@@ -147,14 +155,7 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     prompt->fail("no such key: a trace has its own prompt lengths");
   if (const auto output = load.find("output_tokens")) work.output_tokens = output->integer(1, 10'000'000);
   const auto source = scenario.routing.open();
-  const MoeModel& model = scenario.model;
-  if (source->layers() != model.moe_layers || source->experts() != model.experts ||
-      source->top_k() != model.top_k)
-    throw InputError(trace.file(), trace.line(),
-                     fmt::format("routing.trace: {} layers of {} experts, top-{}", source->layers(),
-                                 source->experts(), source->top_k()),
-                     fmt::format("{}'s {} MoE layers of {} experts, top-{}", model.name, model.moe_layers,
-                                 model.experts, model.top_k));
+  require_shape(trace, "routing.trace", source->layers(), source->experts(), source->top_k(), scenario.model);
   if (work.first_request + work.requests > source->requests())
     load["requests"].fail(fmt::format("at most the trace's {} requests after the first {}",
                                       source->requests(), work.first_request));
@@ -172,7 +173,7 @@ ExpertCounts count_popularity(Scenario& scenario) {
   const Workload& work = scenario.workload;
   const std::int64_t end = work.first_request + work.requests;
   RoutingOrigin origin = scenario.routing;
-  if (origin.trace.empty()) origin.generator.requests = end + 64;
+  if (origin.trace.empty()) origin.generator.requests = origin.from_profile.requests = end + 64;
   const auto source = origin.open();
   std::vector<std::int64_t> others, own;
   for (std::int64_t r = 0; r < source->requests(); ++r)

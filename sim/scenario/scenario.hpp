@@ -7,6 +7,7 @@
 
 #include "models/hardware/platform.hpp"
 #include "models/moe/model.hpp"
+#include "models/moe/routing/profile_generator.hpp"
 #include "models/moe/routing/routing.hpp"
 #include "models/moe/routing/routing_generator.hpp"
 #include "sim/engine/engine.hpp"
@@ -22,9 +23,11 @@ struct Strategy {
   MemoryBill bill;
 };
 
-/// Where the routing comes from: a trace file, or the generator.
+/// Where the routing comes from: a trace file, a profile, or the generator.
 struct RoutingOrigin {
-  std::filesystem::path trace;  // empty for the generator
+  std::filesystem::path trace;                    // empty for the others
+  std::shared_ptr<const RoutingProfile> profile;  // null for the others
+  ProfileOptions from_profile;
   RoutingOptions generator;
 
   std::unique_ptr<RoutingSource> open() const;

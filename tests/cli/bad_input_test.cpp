@@ -87,12 +87,16 @@ TEST_CASE("bad input: unknown, missing and duplicate keys, cycles and broken YAM
            {"cache: {capacity: 2 GB", "cache: {capacty: 2 GB",
             "cache.capacty: unknown key; expected \"capacity\""},
            {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  {}",
-            "neither or both of trace and generate"}});
+            "none or several of trace, profile and generate"}});
 }
 
 TEST_CASE("bad input: unknown names list the ones there are") {
   refuses({{"rtx4090", "rtx4900", "rtx4090"},
            {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
+           {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss",
+            "bad.yaml:6: routing.profile: no routing profile \"gpt-oss\"; expected a file, or one of"},
+           {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss-20b",
+            "bad.yaml:6: routing.profile: 24 layers of 32 experts, top-4; expected qwen1.5-moe-a2.7b's 24 MoE"},
            {"eviction: lru", "eviction: lruu",
             "expected one of lru, lfu, lfu-ageing, lfru, fifo, random, belady, static, static-prefill, "},
            {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},

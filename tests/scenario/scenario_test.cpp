@@ -56,6 +56,36 @@ std::string refusal(const std::string& model) {
 
 }  // namespace
 
+TEST_CASE("scenario: a profile takes its lengths from the workload, and its notes become the scenario's") {
+  const TemporaryFolder folder;
+  const auto scenario = [&](const std::string& model, const std::string& profile) {
+    folder.write("s.yaml", fmt::format(R"(name: s
+seed: 1
+platform: rtx4090
+model: {}
+routing: {{profile: {}}}
+workload: {{requests: 2, batch: 1, prompt_tokens: 4, output_tokens: 3}}
+cache: {{capacity: auto, eviction: lru, start: popular}}
+)",
+                                       model, profile));
+    return Scenario::load(folder / "s.yaml");
+  };
+  const Scenario oss = scenario("gpt-oss-20b", "gpt-oss-20b");
+  const auto source = oss.routing.open();
+  CHECK(source->requests() == 2);
+  CHECK(source->request(1).prefill_rows == 4);
+  CHECK(source->request(1).decode_rows == 3);
+  CHECK(source->has_weights());
+  CHECK(oss.notes.front().starts_with("routing profile gpt-oss-20b: prompts were not recorded"));
+  CHECK(scenario("{name: mixtral-8x7b, expert_format: int4}", "mixtral-8x7b")
+            .notes.front()
+            .find("popularity alone") != std::string::npos);
+  CHECK(message_of([&] {
+          scenario("qwen3-30b-a3b", "qwen3-30b-a3b");
+        }).find("top-8; or model.top_k: 6, as recorded") != std::string::npos);
+  CHECK(scenario("{name: qwen3-30b-a3b, top_k: 6}", "qwen3-30b-a3b").routing.open()->top_k() == 6);
+}
+
 TEST_CASE("scenario: model layers keeps the first blocks, their experts and parameters") {
   // Tables 2 x 100 x 64, last norm 64. A block: two norms 2 x 64, attention 4 x 64 x 64. Dense: 3 x 64 x 128.
   // Experts: router 4 x 64, 4 x 3 x 64 x 64 routed.
