@@ -91,22 +91,23 @@ TEST_CASE("bad input: unknown, missing and duplicate keys, cycles and broken YAM
 }
 
 TEST_CASE("bad input: unknown names list the ones there are") {
-  refuses({{"rtx4090", "rtx4900", "rtx4090"},
-           {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
-           {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss",
-            "bad.yaml:6: routing.profile: no routing profile \"gpt-oss\"; expected a file, or one of"},
-           {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss-20b",
-            "bad.yaml:6: routing.profile: 24 layers of 32 experts, top-4; expected qwen1.5-moe-a2.7b's 24 MoE"},
-           {"eviction: lru", "eviction: lruu",
-            "expected one of lru, lfu, lfu-ageing, lfru, fifo, random, belady, static, static-prefill, "},
-           {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
-           {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
-           {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
-           {"cache:", "engine: {grouped: true}\ncache:",
-            "engine.grouped: \"true\"; expected one of never, faster, always"},
-           {"cache:", "prefetch: {predictor: gate}\ncache:", "prefetch.accuracy: missing"},
-           {"cache:", "prefetch: {predictor: gate, accuracy: 1.2}\ncache:", "prefetch.accuracy: \"1.2\""},
-           {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});
+  refuses(
+      {{"rtx4090", "rtx4900", "rtx4090"},
+       {"model: qwen1.5-moe-a2.7b", "model: qwen9", "qwen3-30b-a3b"},
+       {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss",
+        "bad.yaml:6: routing.profile: no routing profile \"gpt-oss\"; expected a file, or one of"},
+       {"  generate: {zipf: 0.5, reuse: 0.3, correlation: 0}", "  profile: gpt-oss-20b",
+        "bad.yaml:6: routing.profile: 24 layers of 32 experts, top-4; expected qwen1.5-moe-a2.7b's 24 MoE"},
+       {"eviction: lru", "eviction: lruu",
+        "expected one of lru, lfu, lfu-ageing, lfru, fifo, random, belady, static, static-prefill, "},
+       {"experts: dram", "experts: drum", "placement.experts: \"drum\"; expected one of"},
+       {"experts: dram", "experts: vram", "expected a memory other than the GPU's"},
+       {"eviction: lru", "eviction: static", "static eviction of an empty cache"},
+       {"cache:", "engine: {grouped: true}\ncache:",
+        "engine.grouped: \"true\"; expected one of never, faster, always"},
+       {"cache:", "prefetch: {predictor: gate}\ncache:", "prefetch.accuracy: missing"},
+       {"cache:", "prefetch: {predictor: gate, accuracy: 1.2}\ncache:", "prefetch.accuracy: \"1.2\""},
+       {"cache:", "prefetch: {predictor: oracle, window: 99}\ncache:", "prefetch.window: \"99\""}});
 }
 
 TEST_CASE("bad input: how experts travel and what becomes of a miss") {

@@ -232,7 +232,8 @@ TEST_CASE("kernel price: a platform file's measured curves and dispatch are read
       "          along: [1, 8]\n"
       "          shapes:\n"
       "            - {shape: [2816, 2048], ratio: [1.5, 1.25]}\n"
-      "            - {shape: [128, 64], format: fp8, along: [2, 4, 8], ratio: [1, 2, 3]}\n");
+      "            - {shape: [128, 64], format: fp8, along: [2, 4, 8], ratio: [1, 2, 3], dispatch_us: [5, 3, "
+      "2]}\n");
   const Device& gpu = p[p.first(Device::Kind::gpu)];
   CHECK(gpu.saturation[0].dispatch == Seconds{1.5e-6});
   CHECK(launch_call(gpu, {Gemm{1, 1, 1}}).value == exactly(gpu.host_calls.launch.value + 1.5e-6));
@@ -246,6 +247,17 @@ TEST_CASE("kernel price: a platform file's measured curves and dispatch are read
   CHECK(own.format == WeightFormat::fp8);
   CHECK(own.along == std::vector<double>{2, 4, 8});
   CHECK(own.ratio == std::vector<double>{1, 2, 3});
+  CHECK(common.dispatch.empty());
+  // A shape's own dispatch, linear in ln(m) from 3 us at 4 rows to 2 us at 8; other shapes have the class's.
+  const auto launch = [&](const Gemm& gemm) {
+    return (launch_call(gpu, {gemm}) - gpu.host_calls.work - gpu.host_calls.launch).value;
+  };
+  CHECK(launch({1, 128, 64, WeightFormat::fp8}) == exactly(5e-6));
+  CHECK(launch({4, 128, 64, WeightFormat::fp8}) == exactly(3e-6));
+  CHECK(launch({100, 128, 64, WeightFormat::fp8}) == exactly(2e-6));
+  CHECK(launch({6, 128, 64, WeightFormat::fp8}) == exactly((3 - std::log2(6.0 / 4)) * 1e-6));
+  CHECK(launch({4, 128, 64, WeightFormat::bf16}) == exactly(1.5e-6));
+  CHECK(launch({4, 2816, 2048}) == exactly(1.5e-6));
   std::size_t entries = 0;
   for (const Provenance& number : p.provenance)
     if (number.path == "devices.gpu.kernels.gemm.measured") {

@@ -136,6 +136,29 @@ TEST_CASE(
     }
 }
 
+TEST_CASE(
+    "simulated machine: a kernel after one of another shape takes a change longer, after its like it does "
+    "not") {
+  Platform platform = free_calls(2);
+  platform.devices[1].kernel_change = {3e-6};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream one = machine.open_stream(kGpu, "one"), other = machine.open_stream(kGpu1, "other");
+    machine.launch(one, kernel(8'000));  // the first of its stream
+    machine.launch(one, kernel(8'000));
+    machine.launch(one, kernel(20'000));
+    machine.launch(one, {TopK{1, 8, 1}});
+    machine.launch(one, kernel(20'000));
+    machine.launch(other, kernel(8'000));  // another stream: no change
+    machine.launch(other, kernel(9'000));  // another device, whose changes cost nothing
+  });
+  const std::vector<Span> kernels = run.of({0}), others = run.of({1});
+  CHECK(kernels[1].end == exactly(16e-6));                           // 8 + 8
+  CHECK(kernels[2].end == exactly(39e-6));                           // 16 + 3 + 20
+  CHECK(kernels[3].end - kernels[3].start == exactly(3e-6 + 12e-9));  // 24 B at 2 GB/s
+  CHECK(kernels[4].end - kernels[4].start == exactly(23e-6));
+  CHECK(others[1].end == exactly(17e-6));
+}
+
 TEST_CASE("simulated machine: copies slow a kernel down by what bounds it") {
   Platform platform = free_calls();
   platform.memories[2].read = {1e12};

@@ -53,6 +53,7 @@ std::string text_of(const RunTable& table) {
   for (const auto& [key, value] : table.about) all += key + "=" + value + "\n";
   for (const EngineRun& run : table.runs) {
     all += fmt::format("{} {}\n", run.name, run.copied);
+    for (const HostState& host : run.hosts) all += fmt::format("host {} {}\n", host.launch, host.copy);
     for (const auto& repeat : run.repeats) {
       all += "repeat\n";
       for (const RunStep& each : repeat) all += text_of(each);
@@ -66,7 +67,7 @@ RunTable example() {
   table.about = {{"gpu", "H100"}, {"date", "2026-11-24"}};
   table.runs = {
       {"mixtral-b1/lru", 1LL << 41, {{step(0), step(10)}, {step(20)}, {step(30), step(40), step(50)}}},
-      {"mixtral-b1/gate", 5, {{step(60)}}},
+      {"mixtral-b1/gate", 5, {{step(60)}}, {{9e-6, 2.5e-3}}},
       {"qwen/none", 0, {}}};
   return table;
 }
@@ -94,6 +95,27 @@ TEST_CASE("runs: a file of another format, or none, is an error of one line") {
   const std::string missing = message_of([&] { RunTable::read(folder / "missing.h5"); });
   CHECK(missing.rfind((folder / "missing.h5").string() + ":", 0) == 0);
   CHECK(missing.find('\n') == std::string::npos);
+}
+
+TEST_CASE("runs: of a run every repeat was probed or none was, by times above 0") {
+  const auto refused = [](const std::vector<HostState>& hosts) {
+    const TemporaryFolder folder;
+    RunTable table = example();
+    table.runs[0].hosts = hosts;
+    table.write(folder / "a.h5");
+    const std::string message = message_of([&] { RunTable::read(folder / "a.h5"); });
+    CHECK(message.find('\n') == std::string::npos);
+    return message.substr(std::min(message.size(), (folder / "a.h5").string().size()));
+  };
+  const HostState good{9e-6, 0};
+  CHECK(refused({}) == "");
+  CHECK(refused({good, good, good}) == "");
+  CHECK(refused({good, good}) ==
+        ": /host: mixtral-b1/lru: another number than its repeats; expected a probe for each repeat of a "
+        "run, in "
+        "their order");
+  CHECK(refused({good, {0, 0}, good}).find("a time that is not above 0") != std::string::npos);
+  CHECK(refused({good, {9e-6, -1}, good}).find("a time that is not above 0") != std::string::npos);
 }
 
 TEST_CASE("runs: columns of different lengths, and steps of runs that are not there, are errors") {

@@ -102,26 +102,6 @@ struct Busy : MachineObserver {
   Seconds kernels, copies, host;
 };
 
-// All that a thread of the host spends on a call, and nothing of the device's.
-void scale_host_calls(Platform& platform, DeviceId device, double factor) {
-  Device& gpu = platform.devices[static_cast<std::size_t>(device.index)];
-  HostCalls& calls = gpu.host_calls;
-  for (Seconds* each : {&calls.launch, &calls.copy, &calls.record, &calls.wait, &calls.work})
-    *each = *each * factor;
-  for (Saturation& kind : gpu.saturation) kind.dispatch = kind.dispatch * factor;
-  for (std::vector<Curve>& kind : gpu.curves)
-    for (Curve& curve : kind)
-      for (Seconds& each : curve.dispatch) each = each * factor;
-}
-
-// What the platform says that the probed launches cost.
-double seconds_a_launch(const Device& gpu) {
-  const std::vector<Kernel> kernels = mixed_kernels(0, 1);
-  Seconds sum;
-  for (const Kernel& kernel : kernels) sum += launch_call(gpu, kernel) - gpu.host_calls.work;
-  return sum.value / static_cast<double>(kernels.size());
-}
-
 class Collector {
  public:
   Collector(const Platform& platform, const std::string& machine, const Measurement& measurement)
@@ -213,7 +193,7 @@ class Collector {
           measured.push_back(&run);
           works.push_back([&] {
             Scenario here = scenario;
-            here.platform = with_host_of(run);
+            here.platform = with_host(platform_, run.hosts);
             return simulated_run(here, strategy);
           });
         }
@@ -240,33 +220,6 @@ class Collector {
       throw InputError(machine_ + "_runs.h5", 0,
                        "run \"" + run.name + "\": no steps, or not as many in each repeat",
                        "what specmoe-calibrate run writes");
-  }
-
-  // The platform with the host as fast as it was beside the run: what its calls cost, and how fast it copies out of
-  // pageable memory.
-  Platform with_host_of(const EngineRun& run) const {
-    Platform platform = platform_;
-    if (run.hosts.empty()) return platform;
-    std::vector<double> launch, copy;
-    for (const HostState& host : run.hosts) {
-      launch.push_back(host.launch);
-      copy.push_back(host.copy);
-    }
-    scale_host_calls(platform, gpu_, median_of(launch) / seconds_a_launch(platform[gpu_]));
-    if (const double time = median_of(copy); time > 0) {
-      const double slower = time / measured_at("copy/pageable_train", {0, kProbedCopy}).median();
-      for (Link& link : platform.links)
-        for (Direction* way : {&link.pageable_forward, &link.pageable_backward})
-          way->bandwidth = {way->bandwidth.value / slower};
-    }
-    return platform;
-  }
-
-  const MeasuredPoint& measured_at(const std::string& experiment,
-                                   const std::vector<std::int64_t>& parameters) const {
-    for (const MeasuredPoint& point : measurement_[experiment].points)
-      if (point.parameters == parameters) return point;
-    throw std::out_of_range(experiment);
   }
 
   // The regime, a byte; then the steps.

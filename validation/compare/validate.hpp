@@ -16,6 +16,11 @@ namespace specmoe {
 std::vector<Comparison> compare_measured(const Platform& platform, const std::string& machine,
                                          const Measurement& measurement, const RunTable* runs);
 
+/// A platform with the host as fast as it was beside a run: what its calls cost, and how fast it copies out of pageable
+/// memory, scaled by the medians of the probes over what the platform says of the same launches and copy.
+/// @param hosts as EngineRun::hosts; with none the platform stays as it is
+Platform with_host(const Platform& platform, const std::vector<HostState>& hosts);
+
 /// Names of the runs that no scenario of validation/runs is for, so that compare_measured leaves them out.
 std::vector<std::string> runs_without_scenario(const RunTable& runs);
 
