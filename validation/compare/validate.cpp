@@ -172,8 +172,14 @@ class Collector {
     const std::vector<PredictorPass> passes = predictor_passes();
     for (const MeasuredPoint& point : measurement_["kernels/predictor_score"].points) {
       const PredictorPass& pass = passes.at(static_cast<std::size_t>(point.parameters.at(0)));
+      // Passes were timed one after another, their kernels among others.
       Seconds sum;
-      for (const Kernel& kernel : pass.kernels) sum += kernel_time(platform_, gpu_, kernel);
+      const Kernel* before = &pass.kernels.back();
+      for (const Kernel& kernel : pass.kernels) {
+        sum += kernel_time(platform_, gpu_, kernel);
+        if (kernel.work != before->work) sum += platform_[gpu_].kernel_change;
+        before = &kernel;
+      }
       add("kernels", "predictor", fmt::format("{} {}", pass.name, point.parameters.at(0)), point.median(),
           sum.value);
     }
