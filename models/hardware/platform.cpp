@@ -72,6 +72,7 @@ Route Platform::route(MemoryId from, MemoryId to) const {
 }
 
 Direction Platform::direction(const Route& route, HostMemory host) const {
+  if (route.hops.empty() && (*this)[route.from].copies) return *(*this)[route.from].copies;
   Direction whole{{1e300}, {}, {}, {route.hops.empty() ? 0 : INT64_MAX}};
   for (const Hop& hop : route.hops) {
     const Link& link = links[static_cast<std::size_t>(hop.link)];

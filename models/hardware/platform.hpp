@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,17 +29,6 @@ struct DeviceId {
 /// How the host side of a copy is allocated.
 enum class HostMemory { pinned, pageable };
 
-struct Memory {
-  enum class Kind { host, device, unified, disk };
-  std::string name;
-  Kind kind;
-  Bytes capacity;
-  /// Held by the driver and its context, not available to a program.
-  Bytes reserved;
-  /// Sustained; of a disk its sequential read and write.
-  BytesPerSecond read, write;
-};
-
 /// One way across a link, for one kind of host memory. A copy of s bytes that finds its copy engine idle takes
 /// latency + (s + half_size) / bandwidth; one that begins on the date on which the engine's copy before ended
 /// takes no latency: the hardware has prepared it meanwhile.
@@ -49,6 +39,19 @@ struct Direction {
   Bytes half_size;
   /// Copies of at most so many bytes travel with their command and take no latency.
   Bytes inline_size{};
+};
+
+struct Memory {
+  enum class Kind { host, device, unified, disk };
+  std::string name;
+  Kind kind;
+  Bytes capacity;
+  /// Held by the driver and its context, not available to a program.
+  Bytes reserved;
+  /// Sustained; of a disk its sequential read and write.
+  BytesPerSecond read, write;
+  /// Of copies from this memory to itself, which cross no link; none where nothing is known of them.
+  std::optional<Direction> copies{};
 };
 
 /// A full-duplex connection between two nodes (memories or switches).
@@ -203,7 +206,7 @@ class Platform {
   /// The way with the fewest hops (Boost.Graph). @throws InputError if there is none.
   Route route(MemoryId from, MemoryId to) const;
   /// All hops of a route as one: the narrowest bandwidth, the sum of the latencies, the largest half_size. A route
-  /// without hops has no bandwidth to speak of: 1e300 B/s.
+  /// without hops is that of copies within its memory, or where nothing is known of them, 1e300 B/s.
   Direction direction(const Route& route, HostMemory host) const;
   /// Time of one copy on an otherwise idle machine:
   /// latency + (bytes + half_size) / bandwidth of the route, or bytes / rate of a disk at an end if longer.

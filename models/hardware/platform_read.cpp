@@ -1,7 +1,8 @@
 // Reads platforms/*.yaml. The schema, which every shipped file shows:
 //
 //   name, description    texts
-//   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write}}
+//   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write, copies}}; copies,
+//                         those within the memory, is a direction as of links and optional
 //   switches             [<name>]; optional
 //   links                {<name>: {between: [<node>, <node>], duplex, forward, backward, pageable_forward,
 //                         pageable_backward}}; forward is from the first node to the second; each direction is
@@ -77,8 +78,17 @@ WeightFormat read_format(const Yaml& y) {
 
 constexpr Bytes kLargestMemory{1'000'000'000'000'000};
 
+Direction read_direction(const Yaml& y, SourcedReader& sourced) {
+  y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
+  Direction direction{sourced.value(y, "bandwidth").bandwidth(),
+                      sourced.value(y, "latency").seconds({0}, {1}),
+                      sourced.value(y, "half_size").bytes({0}, {1'000'000'000})};
+  if (const auto size = sourced.find(y, "inline_size")) direction.inline_size = size->bytes({0}, {1'000'000});
+  return direction;
+}
+
 Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"kind", "capacity", "reserved", "read", "write"});
+  y.allow_only({"kind", "capacity", "reserved", "read", "write", "copies"});
   Memory memory;
   memory.name = name;
   memory.kind = y["kind"].choice<Memory::Kind>({{"host", Memory::Kind::host},
@@ -89,16 +99,11 @@ Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& source
   memory.reserved = sourced.value(y, "reserved").bytes({0}, memory.capacity);
   memory.read = sourced.value(y, "read").bandwidth();
   memory.write = sourced.value(y, "write").bandwidth();
+  if (const auto copies = y.find("copies")) {
+    if (memory.kind == Memory::Kind::disk) copies->fail("no such key of a disk");
+    memory.copies = read_direction(*copies, sourced);
+  }
   return memory;
-}
-
-Direction read_direction(const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
-  Direction direction{sourced.value(y, "bandwidth").bandwidth(),
-                      sourced.value(y, "latency").seconds({0}, {1}),
-                      sourced.value(y, "half_size").bytes({0}, {1'000'000'000})};
-  if (const auto size = sourced.find(y, "inline_size")) direction.inline_size = size->bytes({0}, {1'000'000});
-  return direction;
 }
 
 Link read_link(const std::string& name, const Yaml& y, const std::set<std::string>& nodes,

@@ -102,7 +102,8 @@ const Way& StreamMachine::way(MemoryId from, MemoryId to, HostMemory host) {
   const auto memories = static_cast<int>(platform_.memories.size());
   if (std::min(from.index, to.index) < 0 || std::max(from.index, to.index) >= memories)
     throw std::logic_error("copy: the platform has no such memory");
-  if (from == to) throw std::logic_error("copy: from a memory to itself");
+  if (from == to && !platform_[from].copies)
+    throw std::logic_error("copy: from a memory to itself, of which the platform says nothing");
   auto& way = ways_[static_cast<std::size_t>((from.index * memories + to.index) * 2 +
                                              (host == HostMemory::pageable))];
   if (!way) {
@@ -112,12 +113,13 @@ const Way& StreamMachine::way(MemoryId from, MemoryId to, HostMemory host) {
     way->latency = whole.latency;
     way->inline_size = whole.inline_size;
     way->half_size = whole.half_size;
+    if (from == to) way->within = whole.bandwidth;
   }
   return *way;
 }
 
-// One engine for all copies out of a GPU's memory, one for all others into it, and one for each pair of
-// memories of which neither is a GPU's.
+// One engine for all copies out of a GPU's memory, one for all others into it, one for those within it, and one for
+// each pair of memories of which neither is a GPU's.
 CopyEngine& StreamMachine::engine(MemoryId from, MemoryId to) {
   constexpr int kAny = -1;
   const auto is_gpu_memory = [&](MemoryId id) {
@@ -125,9 +127,10 @@ CopyEngine& StreamMachine::engine(MemoryId from, MemoryId to) {
       return device.kind == Device::Kind::gpu && device.memory == id;
     });
   };
-  const auto key = is_gpu_memory(from) ? std::pair(from.index, kAny)
-                   : is_gpu_memory(to) ? std::pair(kAny, to.index)
-                                       : std::pair(from.index, to.index);
+  const auto key = from == to            ? std::pair(from.index, to.index)
+                   : is_gpu_memory(from) ? std::pair(from.index, kAny)
+                   : is_gpu_memory(to)   ? std::pair(kAny, to.index)
+                                         : std::pair(from.index, to.index);
   return engines_.try_emplace(key, shop_).first->second;
 }
 

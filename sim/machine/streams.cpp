@@ -197,7 +197,10 @@ void CopyEngine::transfer() {
   under_way_ = cross + read + write;
   if (under_way_ == 0) return end();
   count_crossing(way, 1);
-  if (cross) links_.lane->cross(way.route.from, way.route.to, way.host, payload);
+  if (cross && way.within > BytesPerSecond{})
+    links_.lane->wait_until(shop_.kernel.now() + payload / way.within);
+  else if (cross)
+    links_.lane->cross(way.route.from, way.route.to, way.host, payload);
   if (read) reader_.lane->read(way.route.from, copy.bytes);
   if (write) writer_.lane->write(way.route.to, copy.bytes);
 }

@@ -41,6 +41,8 @@ struct Way {
   Bytes half_size;
   bool from_disk, to_disk;
   CopyEngine* engine;
+  /// Of copies within a memory, which cross no link; else 0.
+  BytesPerSecond within{};
 };
 
 struct KernelOp {

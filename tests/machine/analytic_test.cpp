@@ -152,11 +152,34 @@ TEST_CASE(
     machine.launch(other, kernel(9'000));  // another device, whose changes cost nothing
   });
   const std::vector<Span> kernels = run.of({0}), others = run.of({1});
-  CHECK(kernels[1].end == exactly(16e-6));                           // 8 + 8
-  CHECK(kernels[2].end == exactly(39e-6));                           // 16 + 3 + 20
+  CHECK(kernels[1].end == exactly(16e-6));                            // 8 + 8
+  CHECK(kernels[2].end == exactly(39e-6));                            // 16 + 3 + 20
   CHECK(kernels[3].end - kernels[3].start == exactly(3e-6 + 12e-9));  // 24 B at 2 GB/s
   CHECK(kernels[4].end - kernels[4].start == exactly(23e-6));
   CHECK(others[1].end == exactly(17e-6));
+}
+
+TEST_CASE(
+    "simulated machine: copies within a GPU's memory cross no link, one after another, and slow its "
+    "kernels") {
+  Platform platform = free_calls();
+  platform.memories[2].copies = Direction{{1e9}, {5e-6}, {10'000}};
+  platform.devices[1].copy_slowdown_memory = 0.5;
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream copies = machine.open_stream(kGpu, "copies"), in = machine.open_stream(kGpu, "in"),
+                 compute = machine.open_stream(kGpu, "compute");
+    machine.copy(copies, kVram, kVram, {40'000}, HostMemory::pinned, {});
+    machine.copy(copies, kVram, kVram, {90'000}, HostMemory::pinned, {});
+    load(machine, in, 1_MB);
+    machine.launch(compute, kernel(60'000));  // starts before the copies have come to the memory
+    machine.launch(compute, kernel(20'000));
+  });
+  const std::vector<Span> within = run.of({0}), link = run.of({1}), kernels = run.of({2});
+  CHECK(within[0].end == exactly(55e-6));   // 5 us + (40 + 10) kB / 1 GB/s
+  CHECK(within[1].end == exactly(155e-6));  // right behind it: (90 + 10) kB / 1 GB/s
+  CHECK(link[0].end == exactly(50e-6));     // 10 us + 1 MB / 25 GB/s: another engine, another way
+  CHECK(kernels[0].end == exactly(60e-6));
+  CHECK(kernels[1].end == exactly(90e-6));  // 20 us and a half of it
 }
 
 TEST_CASE("simulated machine: copies slow a kernel down by what bounds it") {

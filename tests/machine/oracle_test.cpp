@@ -24,6 +24,11 @@ Platform exclusive_platform(Random& random) {
     way->half_size = {static_cast<std::int64_t>(random.below(100'000))};
     if (random.chance(0.3)) way->inline_size = {static_cast<std::int64_t>(random.below(1'000'000))};
   }
+  for (Memory& memory : platform.memories)
+    if (memory.kind != Memory::Kind::disk && random.chance(0.5))
+      memory.copies = Direction{{between(random, 1e9, 1e12)},
+                                {between(random, 0, 5e-6)},
+                                {static_cast<std::int64_t>(random.below(100'000))}};
   const double pace = random.chance(0.5) ? 1 : 20;  // the device or the host is the slower
   set_host_calls(platform, {{between(random, 1e-6, 6e-6) * pace},
                             {between(random, 1e-6, 4e-6) * pace},
@@ -63,6 +68,8 @@ void random_program(Machine& machine, std::vector<double>& notes, std::uint64_t 
       const HostMemory host = random.chance(0.1) ? HostMemory::pageable : HostMemory::pinned;
       if (random.chance(0.1))
         machine.copy(any_stream(), kNvme, kVram, bytes, HostMemory::pinned);
+      else if (machine.platform()[kVram].copies && random.chance(0.2))
+        machine.copy(any_stream(), kVram, kVram, bytes, HostMemory::pinned);
       else if (random.chance(0.6))
         machine.copy(any_stream(), kRam, kVram, bytes, host);
       else

@@ -40,6 +40,11 @@ namespace {
 // pageable memory.
 std::pair<double, double> copy_time(const Platform& platform, const Route& route, Bytes bytes,
                                     HostMemory host) {
+  if (route.hops.empty()) {
+    const Direction& within = platform[route.from].copies.value();
+    return {bytes <= within.inline_size ? 0 : within.latency.value,
+            ((bytes + within.half_size) / within.bandwidth).value};
+  }
   double latency = 0, rate = std::numeric_limits<double>::infinity();
   Bytes half, small{INT64_MAX};
   for (const Hop& hop : route.hops) {
@@ -142,9 +147,10 @@ void QueueMachine::copy(Stream stream, MemoryId from, MemoryId to, Bytes bytes, 
       return device.kind == Device::Kind::gpu && device.memory == id;
     });
   };
-  Engine& engine = engines_[of_gpu(from) ? std::pair(from.index, -1)
-                            : of_gpu(to) ? std::pair(-1, to.index)
-                                         : std::pair(from.index, to.index)];
+  Engine& engine = engines_[from == to     ? std::pair(from.index, to.index)
+                            : of_gpu(from) ? std::pair(from.index, -1)
+                            : of_gpu(to)   ? std::pair(-1, to.index)
+                                           : std::pair(from.index, to.index)];
   const auto time = copy_time(platform_, route, bytes, host);
   append(stream, calls(stream).work + calls(stream).copy, [this, stream, label, route, bytes, time, &engine] {
     engine.copies.push_back({time.first, time.second, platform_[queue(stream).device].event_time.value,

@@ -162,6 +162,17 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
             "not free after the context was made");
   out.value(2, "read", gb(m.number("memory_peak")), "peak: memory clock and bus width as the driver tells");
   out.value(2, "write", gb(m.number("memory_peak")), "as read");
+  const std::map<std::int64_t, double> within = medians(m, "copy/train", {2});
+  if (!within.empty()) {
+    const Direction copies = fit_within(within, event_time);
+    const std::string of_train = samples(m, "copy/train", {2});
+    out.line(2, "copies:");
+    out.value(3, "bandwidth", gb(copies.bandwidth.value),
+              out.from("copy/train, within, from 128 MiB") + of_train);
+    out.value(3, "latency", "0 us", "alone no longer than in a train");
+    out.value(3, "half_size", fmt::format("{} B", copies.half_size.count),
+              out.from("copy/train, within, up to 16 MiB, beyond the bandwidth") + of_train);
+  }
 
   const bool has_disk = m.has("host/disk");
   double disk_rate = 0;

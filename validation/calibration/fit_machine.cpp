@@ -45,6 +45,18 @@ Direction fit_direction(const std::map<std::int64_t, double>& one,
   return {{rate}, {std::max(0.0, median_of(latencies))}, {static_cast<std::int64_t>(half)}, {inline_size}};
 }
 
+// Those of tens of MiB are still held up by what a copy costs at its ends.
+Direction fit_within(const std::map<std::int64_t, double>& train, double event_time) {
+  constexpr std::int64_t kLarge = 128 << 20, kSmall = 16 << 20;
+  std::vector<double> rates, halves;
+  for (const auto& [bytes, time] : train)
+    if (bytes >= kLarge) rates.push_back(static_cast<double>(bytes) / (time - event_time));
+  const double rate = median_of(rates);
+  for (const auto& [bytes, time] : train)
+    if (bytes <= kSmall) halves.push_back((time - event_time) * rate - static_cast<double>(bytes));
+  return {{rate}, {}, {static_cast<std::int64_t>(std::max(0.0, median_of(halves)))}};
+}
+
 // A pageable copy ends before its call returns, so every one finds its engine idle: what the smallest take is latency.
 Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls) {
   constexpr std::int64_t kSmall = 16 << 10;

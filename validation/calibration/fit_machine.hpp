@@ -20,6 +20,8 @@ double single(const Measurement& measurement, const std::string& experiment);
 /// Seconds by bytes, of one copy alone and of one of a train with an event after each.
 Direction fit_direction(const std::map<std::int64_t, double>& one,
                         const std::map<std::int64_t, double>& train, double event_time);
+/// Of copies within a memory: as fast as the largest, and what smaller ones take beyond that.
+Direction fit_within(const std::map<std::int64_t, double>& train, double event_time);
 /// @param calls what the host pays to queue a copy and its event
 Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls);
 

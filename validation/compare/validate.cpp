@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "models/hardware/kernel_price.hpp"
 #include "sim/base/input_error.hpp"
@@ -41,12 +42,18 @@ std::string size_text(std::int64_t bytes) {
 /// Copies of one size, as the harness times them: behind a kernel that holds the stream until all are queued, or by the
 /// host's clock.
 struct CopyProbe {
-  std::int64_t out = 0, bytes = 0;
+  std::int64_t direction = 0, bytes = 0;  // 0 in, 1 out, 2 within the GPU
   int count = 1;
   /// With an event after each.
   bool train = false;
   HostMemory host = HostMemory::pinned;
 };
+
+std::string way_of(const CopyProbe& probe) {
+  if (probe.direction == 2) return "within the GPU";
+  return fmt::format("{} {}", probe.host == HostMemory::pinned ? "pinned" : "pageable",
+                     probe.direction == 1 ? "out" : "in");
+}
 
 // One after the other on one simulated machine.
 std::vector<double> simulate_copies(const Platform& platform, const std::vector<CopyProbe>& probes) {
@@ -63,8 +70,8 @@ std::vector<double> simulate_copies(const Platform& platform, const std::vector<
         const Event start = machine.record(stream);
         Event end;
         for (int i = 0; i < probe.count; ++i) {
-          machine.copy(stream, probe.out ? device : host, probe.out ? host : device, {probe.bytes},
-                       probe.host);
+          machine.copy(stream, probe.direction == 0 ? host : device, probe.direction == 1 ? host : device,
+                       {probe.bytes}, probe.host);
           if (probe.train) end = machine.record(stream);
         }
         // A pageable copy has ended when its call returns.
@@ -115,15 +122,6 @@ class Collector {
     std::vector<const MeasuredPoint*> points;
     for (const MeasuredPoint& point : measurement_[experiment].points) {
       const std::int64_t direction = point.parameters.at(0), bytes = point.parameters.at(1);
-      if (direction == 2) {  // a kernel of the copy's traffic, to the simulator
-        constexpr std::int64_t kRow = 2048;
-        const Seconds time = kernel_time(platform_, gpu_, {Elementwise{(bytes / 2 + kRow - 1) / kRow, kRow}});
-        const Seconds event = train ? platform_[gpu_].event_time : Seconds{};
-        add("copies",
-            fmt::format("within the GPU, {}, {} 256 KiB", how, bytes >= 256 << 10 ? "from" : "below"),
-            size_text(bytes), point.median(), (time + event).value);
-        continue;
-      }
       const int copies = train ? copy_train_length(bytes, host == HostMemory::pageable) : 1;
       probes.push_back({direction, bytes, copies, train, host});
       points.push_back(&point);
@@ -131,9 +129,7 @@ class Collector {
     const std::vector<double> times = simulate_copies(platform_, probes);
     for (std::size_t i = 0; i < probes.size(); ++i) {
       const bool large = probes[i].bytes >= 256 << 10;
-      add("copies",
-          fmt::format("{} {}, {}, {} 256 KiB", host == HostMemory::pinned ? "pinned" : "pageable",
-                      probes[i].out ? "out" : "in", how, large ? "from" : "below"),
+      add("copies", fmt::format("{}, {}, {} 256 KiB", way_of(probes[i]), how, large ? "from" : "below"),
           size_text(probes[i].bytes), points[i]->median(), times[i]);
     }
   }
@@ -350,7 +346,12 @@ Platform with_datasheet_of(const Platform& measured, const Platform& other) {
   Device& gpu = platform.devices[static_cast<std::size_t>(to.index)];
   gpu.peak = other[from].peak;
   gpu.l2 = other[from].l2;
-  platform.memories[static_cast<std::size_t>(gpu.memory.index)] = other[other[from].memory];
+  Memory& memory = platform.memories[static_cast<std::size_t>(gpu.memory.index)];
+  const Memory was = std::exchange(memory, other[other[from].memory]);
+  // Copies within it as measured, with what the memory is faster.
+  memory.copies = was.copies;
+  if (memory.copies)
+    memory.copies->bandwidth = memory.copies->bandwidth * (memory.read.value / was.read.value);
   return platform;
 }
 
