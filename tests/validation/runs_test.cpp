@@ -92,6 +92,13 @@ TEST_CASE("runs: a file of another format, or none, is an error of one line") {
   { H5File::create(folder / "other.h5").set("/", "format", "specmoe-measurements"); }
   CHECK(message_of([&] { RunTable::read(folder / "other.h5"); }) ==
         (folder / "other.h5").string() + ": not a file of runs; expected what specmoe-calibrate run writes");
+  {
+    H5File later = H5File::create(folder / "later.h5");
+    later.set("/", "format", "specmoe-runs");
+    later.set("/", "version", std::int64_t{2});
+  }
+  CHECK(message_of([&] { RunTable::read(folder / "later.h5"); }) ==
+        (folder / "later.h5").string() + ": version 2; expected version 1");
   const std::string missing = message_of([&] { RunTable::read(folder / "missing.h5"); });
   CHECK(missing.rfind((folder / "missing.h5").string() + ":", 0) == 0);
   CHECK(missing.find('\n') == std::string::npos);

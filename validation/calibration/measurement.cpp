@@ -16,6 +16,7 @@ namespace specmoe {
 namespace {
 
 constexpr const char* kFormat = "specmoe-measurements";
+constexpr std::int64_t kVersion = 1;
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
@@ -131,6 +132,10 @@ Measurement Measurement::read(const std::filesystem::path& name) {
   const H5File file = H5File::open(name);
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "not a file of measurements", "what specmoe-calibrate measure writes");
+  if (const std::int64_t found = file.has("/", "version") ? file.get_integer("/", "version") : kVersion;
+      found != kVersion)
+    throw InputError(file.name(), 0, "version " + std::to_string(found),
+                     "version " + std::to_string(kVersion));
   Measurement all;
   all.file_ = file.name();
   all.about = read_about(file);
@@ -141,7 +146,7 @@ Measurement Measurement::read(const std::filesystem::path& name) {
 void Measurement::write(const std::filesystem::path& name) const {
   H5File file = H5File::create(name);
   file.set("/", "format", kFormat);
-  file.set("/", "version", std::int64_t{1});
+  file.set("/", "version", kVersion);
   file.set("/", "specmoe", version());
   write_about(file, about);
   for (const auto& [path, experiment] : experiments) {

@@ -12,6 +12,7 @@ namespace specmoe {
 namespace {
 
 constexpr const char* kFormat = "specmoe-runs";
+constexpr std::int64_t kVersion = 1;
 
 // The whole-number columns of a step.
 constexpr std::pair<const char*, std::int64_t RunStep::*> kCounts[] = {
@@ -35,7 +36,7 @@ std::string path_of(const char* column) { return std::string("/step/") + column;
 void RunTable::write(const std::filesystem::path& name) const {
   H5File file = H5File::create(name);
   file.set("/", "format", kFormat);
-  file.set("/", "version", std::int64_t{1});
+  file.set("/", "version", kVersion);
   file.set("/", "specmoe", version());
   write_about(file, about);
   std::vector<std::string> names;
@@ -102,6 +103,10 @@ RunTable RunTable::read(const std::filesystem::path& name) {
   const H5File file = H5File::open(name);
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "not a file of runs", "what specmoe-calibrate run writes");
+  if (const std::int64_t found = file.has("/", "version") ? file.get_integer("/", "version") : kVersion;
+      found != kVersion)
+    throw InputError(file.name(), 0, "version " + std::to_string(found),
+                     "version " + std::to_string(kVersion));
   RunTable table;
   table.about = read_about(file);
   const auto copied = file.read<std::int64_t>("/run/copied");
