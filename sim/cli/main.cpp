@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "specmoe " + specmoe::version());
   app.require_subcommand(1);
   specmoe::add_run_command(app);
+  specmoe::add_compare_command(app);
   specmoe::add_trace_command(app);
   specmoe::add_list_command(app);
   specmoe::add_bench_command(app);

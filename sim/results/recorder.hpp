@@ -2,7 +2,7 @@
 //
 // results.h5 ("specmoe-results" version 1):
 //   /                      attributes: format, version, specmoe, simgrid, scenario, description, platform, model,
-//                          routing, seed
+//                          routing, seed, fingerprint (of all that the results depend on)
 //   /scenario              text: the scenario file as read
 //   /notes                 text [note]
 //   /unverified            text [number]: numbers of the platform without a verified source

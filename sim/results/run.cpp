@@ -117,7 +117,8 @@ void simulate_strategy(const Scenario& scenario, const Strategy& strategy, const
   fs::rename(unfinished, part);
 }
 
-void join(const Scenario& scenario, const std::vector<fs::path>& parts, const fs::path& file) {
+void join(const Scenario& scenario, const std::string& print, const std::vector<fs::path>& parts,
+          const fs::path& file) {
   const fs::path unfinished = file.string() + ".unfinished";
   {
     H5File out = H5File::create(unfinished);
@@ -131,6 +132,7 @@ void join(const Scenario& scenario, const std::vector<fs::path>& parts, const fs
     out.set("/", "model", scenario.model.name);
     out.set("/", "routing", scenario.routing.open()->description());
     out.set("/", "seed", static_cast<std::int64_t>(scenario.seed));
+    out.set("/", "fingerprint", print);
     out.write_strings("/scenario", {scenario.text});
     out.write_strings("/notes", scenario.notes);
     std::vector<std::string> unverified;
@@ -158,6 +160,10 @@ fs::path run_scenario(const Scenario& scenario, const RunOptions& options) {
 
   const Lock lock(options.out);
   const std::string print = fingerprint(scenario);
+  if (options.reuse && is_complete(options.out / "results.h5", print)) {
+    fs::remove_all(parts_folder);
+    return options.out / "results.h5";
+  }
   const SharedCount steps;
   std::vector<fs::path> parts, fragments;
   std::vector<IsolatedWork> works;
@@ -193,7 +199,7 @@ fs::path run_scenario(const Scenario& scenario, const RunOptions& options) {
       });
 
   const fs::path file = options.out / "results.h5";
-  join(scenario, parts, file);
+  join(scenario, print, parts, file);
   if (options.timeline) join_timelines(fragments, *options.timeline);
   fs::remove_all(parts_folder);
   return file;

@@ -17,6 +17,8 @@ struct RunOptions {
   std::optional<std::filesystem::path> timeline;
   /// Of every run, so many steps are in the timeline.
   std::int64_t timeline_steps = 4;
+  /// A results.h5 that an earlier call finished is taken as it is, if nothing that it depends on has changed.
+  bool reuse = false;
   /// Hears of progress, one line at a time; and of the share that is done, about twice a second.
   std::function<void(const std::string&)> say;
   std::function<void(double)> progress;

@@ -322,7 +322,8 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
 
 }  // namespace
 
-Scenario Scenario::load(const std::filesystem::path& file, const std::string& platform) {
+Scenario Scenario::load(const std::filesystem::path& file, const std::string& platform,
+                        std::vector<RefusedStrategy>* refused) {
   const Yaml document = Yaml::load(file);
   document.allow_only({"name", "description", "seed", "platform", "model", "routing", "workload", "placement",
                        "transfer", "miss", "engine", "cache", "host_cache", "prefetch", "strategies"});
@@ -354,7 +355,12 @@ Scenario Scenario::load(const std::filesystem::path& file, const std::string& pl
     std::set<std::string> names;
     for (const Yaml& node : strategies->items()) {
       node.allow_only({"name", "placement", "transfer", "miss", "engine", "cache", "host_cache", "prefetch"});
-      scenario.strategies.push_back(read_strategy(node, document, folder, scenario));
+      try {
+        scenario.strategies.push_back(read_strategy(node, document, folder, scenario));
+      } catch (const InputError& error) {
+        if (!refused) throw;
+        refused->push_back({node["name"].text(), error.what()});
+      }
       if (!names.insert(node["name"].text()).second) node["name"].fail("a name that no other strategy has");
     }
     if (names.empty()) strategies->fail("at least one strategy");

@@ -23,6 +23,10 @@ struct Strategy {
   MemoryBill bill;
 };
 
+struct RefusedStrategy {
+  std::string name, why;
+};
+
 /// Where the routing comes from: a trace file, a profile, or the generator.
 struct RoutingOrigin {
   std::filesystem::path trace;                    // empty for the others
@@ -52,7 +56,10 @@ struct Scenario {
   /// @throws InputError for anything that could not run: also a model that does not fit (it says by how
   /// much), a trace that is not the model's, a cache that cannot hold one expert.
   /// @param platform a name or file to use instead of the scenario's; empty for the scenario's.
-  static Scenario load(const std::filesystem::path& file, const std::string& platform = "");
+  /// @param refused takes the strategies that this platform or model cannot run, each with why; without it they are
+  /// errors.
+  static Scenario load(const std::filesystem::path& file, const std::string& platform = "",
+                       std::vector<RefusedStrategy>* refused = nullptr);
 };
 
 }  // namespace specmoe

@@ -1,0 +1,265 @@
+#include "sim/results/compare.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "sim/base/h5.hpp"
+#include "sim/base/input_error.hpp"
+#include "sim/base/random.hpp"
+#include "sim/base/statistics.hpp"
+
+namespace specmoe {
+
+namespace {
+
+constexpr const char* kLru = "LRU (frame)";
+constexpr const char* kBelady = "Belady (frame)";
+constexpr const char* kResident = "all resident (frame)";
+
+Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
+  Bytes all;
+  for (const Bytes bytes : settings.expert_bytes) all += bytes * scenario.model.experts;
+  return all;
+}
+
+const EvictionKind& eviction_named(std::string_view name) {
+  const auto kinds = eviction_kinds();
+  return *std::find_if(kinds.begin(), kinds.end(),
+                       [&](const EvictionKind& kind) { return kind.name == name; });
+}
+
+// The same machine, memory and engine, and nothing that makes a strategy.
+Strategy plain(const Strategy& of, const char* name, const EvictionKind& eviction) {
+  Strategy strategy;
+  strategy.name = name;
+  strategy.bill = of.bill;
+  EngineSettings& s = strategy.settings;
+  s.seed = of.settings.seed;
+  s.gpu = of.settings.gpu;
+  s.expert_home = of.settings.expert_home;
+  s.host_memory = of.settings.host_memory;
+  s.expert_bytes = of.settings.expert_bytes;
+  s.grouped = of.settings.grouped;
+  s.cache_capacity = of.settings.cache_capacity;
+  s.eviction = &eviction;
+  s.predictor = &predictor_kinds().front();
+  s.start = &start_kinds().front();
+  s.placement = nullptr;
+  return strategy;
+}
+
+bool is_plain(const EngineSettings& s, std::string_view eviction) {
+  return s.eviction->name == eviction && s.predictor->name == "none" && !s.start->order && !s.host_cache &&
+         s.cache_scope == CacheScope::global && s.cpu_layers == 0 && !s.miss.any() && s.deduplicate &&
+         (!s.placement || !s.placement->uses_cpu) && s.pieces.count == 1 && s.pieces.size == Bytes{};
+}
+
+std::string gb(Bytes bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes.count) * 1e-9); }
+
+// Of each step of the scenario, the batch that it belongs to.
+std::vector<std::size_t> batches_of(const Scenario& scenario) {
+  const auto source = scenario.routing.open();
+  StepPlan plan(*source, scenario.workload, !scenario.model.encoder_decoder());
+  std::vector<std::size_t> batches;
+  while (const auto step = plan.next())
+    batches.push_back(static_cast<std::size_t>(
+        (step->slices.front().request - scenario.workload.first_request) / scenario.workload.batch));
+  return batches;
+}
+
+// Sums over the decode steps of a batch.
+struct Sums {
+  double time = 0, tokens = 0, accesses = 0, hits = 0, bytes = 0;
+  Sums& operator+=(const Sums& o) {
+    time += o.time;
+    tokens += o.tokens;
+    accesses += o.accesses;
+    hits += o.hits;
+    bytes += o.bytes;
+    return *this;
+  }
+};
+
+std::vector<Sums> sums_of(const H5File& file, const std::string& strategy,
+                          const std::vector<std::size_t>& batches) {
+  const std::string group = "/runs/" + strategy + "/steps/";
+  const auto phase = file.read<std::int16_t>(group + "phase");
+  const auto whole = [&](const char* name) { return file.read<std::int64_t>(group + name); };
+  const auto tokens = whole("tokens"), accesses = whole("accesses"), hits = whole("hits"),
+             demand = whole("demand_bytes"), ahead = whole("prefetch_bytes");
+  const auto time = file.read<double>(group + "duration");
+  if (phase.size() != batches.size()) throw std::logic_error("compare: another number of steps than planned");
+  std::vector<Sums> sums(batches.empty() ? 0 : batches.back() + 1);
+  for (std::size_t i = 0; i < phase.size(); ++i)
+    if (phase[i] == 1)
+      sums[batches[i]] += {time[i], static_cast<double>(tokens[i]), static_cast<double>(accesses[i]),
+                           static_cast<double>(hits[i]), static_cast<double>(demand[i] + ahead[i])};
+  return sums;
+}
+
+double speed(const Sums& s) { return s.tokens / s.time; }
+
+// Batches are drawn with replacement, the same ones for a strategy and for the LRU that it is compared to.
+void measure(ComparedRow& row, const std::vector<Sums>& own, const std::vector<Sums>& lru) {
+  constexpr int kDraws = 1000;
+  const auto total = [](const std::vector<Sums>& all, const std::vector<std::size_t>& which) {
+    Sums sum;
+    for (const std::size_t i : which) sum += all[i];
+    return sum;
+  };
+  std::vector<std::size_t> drawn(own.size());
+  for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] = i;
+  Random random = Random::stream(1, "compare");
+  std::vector<double> samples[4];
+  double values[4];
+  for (int draw = 0; draw <= kDraws; ++draw) {
+    const Sums mine = total(own, drawn), base = total(lru, drawn);
+    const double numbers[4] = {speed(mine), speed(mine) / speed(base), mine.hits / mine.accesses,
+                               mine.bytes / mine.tokens};
+    for (int i = 0; i < 4; ++i)
+      if (draw == 0)
+        values[i] = numbers[i];  // all batches, each once
+      else
+        samples[i].push_back(numbers[i]);
+    for (std::size_t& each : drawn) each = random.below(own.size());
+  }
+  Interval* const intervals[4] = {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token};
+  for (int i = 0; i < 4; ++i)
+    *intervals[i] = {values[i], quantile(samples[i], 0.025), quantile(samples[i], 0.975)};
+}
+
+// Sets every strategy's cache to a share of all experts' bytes; those that cannot have it are refused.
+void set_share(Scenario& scenario, double share, std::vector<RefusedStrategy>& refused) {
+  std::erase_if(scenario.strategies, [&](Strategy& strategy) {
+    EngineSettings& s = strategy.settings;
+    const Bytes want{static_cast<std::int64_t>(share * static_cast<double>(all_experts(scenario, s).count))};
+    const Bytes expert = *std::max_element(s.expert_bytes.begin(), s.expert_bytes.end());
+    const Bytes least = s.cache_scope == CacheScope::layer
+                            ? expert * static_cast<std::int64_t>(s.expert_bytes.size())
+                            : expert;
+    s.cache_capacity = want;
+    if (want > strategy.bill.rest())
+      refused.push_back({strategy.name, "does not fit in GPU memory by " + gb(want - strategy.bill.rest())});
+    else if (want < least)
+      refused.push_back(
+          {strategy.name,
+           "smaller than one expert" + std::string(least > expert ? " a layer" : "") + ": " + gb(least)});
+    return !refused.empty() && refused.back().name == strategy.name;
+  });
+  scenario.text += fmt::format("\n# compared with caches of {} of all experts' bytes\n", share);
+}
+
+std::vector<ComparedRow> compare_cell(Scenario scenario, std::optional<double> share,
+                                      std::vector<RefusedStrategy> refused, const RunOptions& run) {
+  const std::string platform = scenario.platform.name;
+  if (share) set_share(scenario, *share, refused);
+  std::vector<ComparedRow> rows;
+  std::vector<bool> added;
+  if (!scenario.strategies.empty()) {
+    added = add_frame(scenario, refused);
+    const H5File file = H5File::open(run_scenario(scenario, run));
+    const std::vector<std::size_t> batches = batches_of(scenario);
+    std::vector<std::vector<Sums>> sums;
+    for (const Strategy& strategy : scenario.strategies)
+      sums.push_back(sums_of(file, strategy.name, batches));
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const EngineSettings& s = scenario.strategies[i].settings;
+      ComparedRow row{platform, scenario.strategies[i].name, s.cache_capacity,
+                      s.cache_capacity / all_experts(scenario, s), added[i]};
+      const std::vector<Sums>* lru = nullptr;
+      for (std::size_t j = 0; j < sums.size(); ++j)
+        if (is_plain(scenario.strategies[j].settings, "lru") &&
+            (scenario.strategies[j].settings.cache_capacity == s.cache_capacity || !lru))
+          lru = &sums[j];
+      measure(row, sums[i], *lru);
+      rows.push_back(row);
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const ComparedRow& a, const ComparedRow& b) {
+    return a.tokens_per_second.value > b.tokens_per_second.value;
+  });
+  for (const RefusedStrategy& each : refused)
+    rows.push_back({platform, each.name, {}, share.value_or(NAN), false, each.why});
+  return rows;
+}
+
+}  // namespace
+
+std::vector<bool> add_frame(Scenario& scenario, std::vector<RefusedStrategy>& refused) {
+  std::vector<bool> added(scenario.strategies.size(), false);
+  const auto add = [&](Strategy strategy, std::size_t sizes) {
+    if (sizes > 1) strategy.name += ", " + gb(strategy.settings.cache_capacity);
+    scenario.strategies.push_back(std::move(strategy));
+    added.push_back(true);
+  };
+  std::set<Bytes> sizes;
+  for (const Strategy& strategy : scenario.strategies) sizes.insert(strategy.settings.cache_capacity);
+  const std::vector<Strategy> own = scenario.strategies;
+  for (const Bytes size : sizes) {
+    const Strategy* first = nullptr;
+    for (const Strategy& strategy : own)
+      if (strategy.settings.cache_capacity == size && !first) first = &strategy;
+    for (const auto& [name, eviction] : {std::pair(kLru, "lru"), std::pair(kBelady, "belady")})
+      if (std::none_of(own.begin(), own.end(), [&, kind = eviction](const Strategy& s) {
+            return s.settings.cache_capacity == size && is_plain(s.settings, kind);
+          }))
+        add(plain(*first, name, eviction_named(eviction)), sizes.size());
+  }
+  Strategy resident = plain(own.front(), kResident, eviction_named("lru"));
+  EngineSettings& s = resident.settings;
+  s.cache_capacity = all_experts(scenario, s);
+  for (const StartKind& kind : start_kinds())
+    if (kind.name == "front") s.start = &kind;
+  if (s.cache_capacity <= resident.bill.rest())
+    add(std::move(resident), 1);
+  else
+    refused.push_back(
+        {kResident, "does not fit in GPU memory by " + gb(s.cache_capacity - resident.bill.rest())});
+  return added;
+}
+
+std::vector<ComparedRow> compare_strategies(const std::filesystem::path& file,
+                                            const CompareOptions& options) {
+  std::vector<std::string> platforms = options.platforms;
+  if (platforms.empty()) platforms.push_back("");
+  std::vector<std::optional<double>> shares(options.shares.begin(), options.shares.end());
+  if (shares.empty()) shares.push_back(std::nullopt);
+  // All are read before anything runs.
+  std::vector<std::pair<Scenario, std::vector<RefusedStrategy>>> scenarios;
+  for (const std::string& platform : platforms) {
+    std::vector<RefusedStrategy> refused;
+    Scenario scenario = Scenario::load(file, platform, &refused);
+    std::vector<std::string> names;
+    for (const Strategy& strategy : scenario.strategies) names.push_back(strategy.name);
+    for (const RefusedStrategy& each : refused) names.push_back(each.name);
+    for (const std::string& wanted : options.strategies)
+      if (std::find(names.begin(), names.end(), wanted) == names.end())
+        throw InputError(file.string(), 0, "no strategy \"" + wanted + "\"",
+                         fmt::format("some of {}", fmt::join(names, ", ")));
+    const auto unwanted = [&](const auto& each) {
+      return !options.strategies.empty() && std::find(options.strategies.begin(), options.strategies.end(),
+                                                      each.name) == options.strategies.end();
+    };
+    std::erase_if(scenario.strategies, unwanted);
+    std::erase_if(refused, unwanted);
+    scenarios.emplace_back(std::move(scenario), std::move(refused));
+  }
+  std::vector<ComparedRow> rows;
+  for (const auto& [scenario, refused] : scenarios)
+    for (const auto& share : shares) {
+      RunOptions run = options.run;
+      run.reuse = true;
+      run.out = options.run.out / scenario.platform.name / (share ? fmt::format("{}", *share) : "own");
+      const std::string cell =
+          scenario.platform.name + (share ? fmt::format(", {:g} %", *share * 100) : std::string());
+      if (options.run.say) run.say = [&](const std::string& line) { options.run.say(cell + ": " + line); };
+      const auto cells = compare_cell(scenario, share, refused, run);
+      rows.insert(rows.end(), cells.begin(), cells.end());
+    }
+  return rows;
+}
+
+}  // namespace specmoe

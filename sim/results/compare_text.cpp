@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "sim/results/compare.hpp"
+
+namespace specmoe {
+
+namespace {
+
+std::string with_interval(const Interval& i, double scale, int digits) {
+  return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", i.value * scale, digits, i.low * scale, digits,
+                     i.high * scale, digits);
+}
+
+std::string heading(const ComparedRow& row) {
+  return fmt::format(
+      "\n{}{}\n{:<38}{:>22}{:>20}{:>22}{:>22}\n", row.platform,
+      std::isnan(row.share) ? "" : fmt::format(", cache of {:.0f} % of the experts", row.share * 100),
+      "strategy", "decode tok/s", "of LRU's", "hit %", "MB/token");
+}
+
+}  // namespace
+
+std::string compare_table(const std::vector<ComparedRow>& rows) {
+  std::string text;
+  const ComparedRow* before = nullptr;
+  // A block begins where the platform changes, or the fastest follow those that were refused or slower.
+  for (const ComparedRow& row : rows) {
+    const bool next =
+        !before || row.platform != before->platform ||
+        (row.refused.empty() &&
+         (!before->refused.empty() || row.tokens_per_second.value > before->tokens_per_second.value));
+    if (next) text += heading(row);
+    if (row.refused.empty())
+      text += fmt::format("{:<38}{:>22}{:>20}{:>22}{:>22}\n", row.strategy,
+                          with_interval(row.tokens_per_second, 1, 1), with_interval(row.gain, 1, 2),
+                          with_interval(row.hit_rate, 100, 1), with_interval(row.bytes_per_token, 1e-6, 0));
+    else
+      text += fmt::format("{:<38}-  {}\n", row.strategy, row.refused);
+    before = &row;
+  }
+  return text +
+         "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
+         "with plain\n"
+         "LRU of the same bytes. hit: of expert accesses in decode, found in GPU memory or on the way. "
+         "MB/token: expert\n"
+         "bytes copied into GPU memory a decoded token.\n";
+}
+
+std::string compare_csv(const std::vector<ComparedRow>& rows) {
+  std::string text = "platform,cache_share,cache_bytes,strategy,frame,refused";
+  for (const char* name : {"tokens_per_second", "of_lru", "hit_rate", "bytes_per_token"})
+    text += fmt::format(",{0},{0}_low,{0}_high", name);
+  text += "\n";
+  const auto quoted = [](const std::string& field) {
+    std::string out = "\"";
+    for (const char c : field) out += c == '"' ? "\"\"" : std::string(1, c);
+    return out + "\"";
+  };
+  for (const ComparedRow& row : rows) {
+    text += fmt::format("{},{},{},{},{},{}", row.platform,
+                        std::isnan(row.share) ? "" : fmt::format("{:.4g}", row.share),
+                        row.refused.empty() ? std::to_string(row.capacity.count) : "", quoted(row.strategy),
+                        row.frame ? 1 : 0, row.refused.empty() ? "" : quoted(row.refused));
+    for (const Interval* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
+      for (const double x : {i->value, i->low, i->high})
+        text += row.refused.empty() && std::isfinite(x) ? fmt::format(",{:.6g}", x) : ",";
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace specmoe
