@@ -1,0 +1,366 @@
+#include "validation/compare/seed_set.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "sim/base/input_error.hpp"
+#include "sim/base/isolated.hpp"
+#include "sim/base/yaml.hpp"
+#include "sim/machine/machine.hpp"
+#include "sim/scenario/scenario.hpp"
+#include "validation/compare/seed_rules.hpp"
+
+namespace specmoe {
+
+namespace {
+
+struct RunTotals {
+  double seconds = 0;
+  std::int64_t routed = 0, accesses = 0, found = 0;  // found in time
+  std::int64_t run = 0;                              // 1, so that an empty one is seen
+};
+
+struct Observer : EngineObserver {
+  void step_ended(const StepRecord& step) override {
+    check_step_laws(step);
+    totals.seconds = step.end.value;
+    totals.routed += step.counters.routed;
+    totals.accesses += step.counters.accesses;
+    totals.found += step.counters.hits - step.counters.late;
+  }
+  void run_ended(std::int64_t, Bytes) override {}
+  RunTotals totals{.run = 1};
+};
+
+// Runs that rows ask for: first named, then all run together, then asked.
+class Runs {
+ public:
+  explicit Runs(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  void want(const Yaml& scenario, const std::string& strategy, const Yaml& where) {
+    auto found = scenarios_.find(scenario.text());
+    if (found == scenarios_.end()) {
+      const std::filesystem::path file = folder_ / (scenario.text() + ".yaml");
+      std::error_code ignored;
+      if (!std::filesystem::is_regular_file(file, ignored))
+        scenario.fail("a scenario of " + folder_.string() + ", without .yaml");
+      found = scenarios_.emplace(scenario.text(), Scenario::load(file)).first;
+    }
+    std::vector<std::string_view> names;
+    for (const Strategy& each : found->second.strategies) names.push_back(each.name);
+    if (std::find(names.begin(), names.end(), strategy) == names.end()) where.fail_choice(names);
+    wanted_[{scenario.text(), strategy}] = {};
+  }
+  void run(int jobs, const std::function<void(const std::string&)>& say) {
+    std::vector<IsolatedWork> works;
+    for (const auto& [name, unused] : wanted_) {
+      const Scenario& scenario = scenarios_.at(name.first);
+      const auto strategy = std::find_if(scenario.strategies.begin(), scenario.strategies.end(),
+                                         [&](const Strategy& s) { return s.name == name.second; });
+      works.push_back([&scenario, strategy] {
+        Observer observer;
+        const auto source = scenario.routing.open();
+        simulate(scenario.platform, [&](Machine& machine) {
+          run_engine(machine, scenario.model, *source, scenario.workload, strategy->settings, observer);
+        });
+        return std::string(reinterpret_cast<const char*>(&observer.totals), sizeof observer.totals);
+      });
+    }
+    say(fmt::format("{} runs of {} scenarios\n", works.size(), scenarios_.size()));
+    const std::vector<std::string> results = run_isolated(works, jobs);
+    std::size_t i = 0;
+    for (auto& [name, totals] : wanted_) std::memcpy(&totals, results[i++].data(), sizeof totals);
+  }
+  const RunTotals& at(const std::string& scenario, const std::string& strategy) const {
+    return wanted_.at({scenario, strategy});
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::map<std::string, Scenario> scenarios_;
+  std::map<std::pair<std::string, std::string>, RunTotals> wanted_;
+};
+
+double share(std::int64_t part, std::int64_t whole) {
+  return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(1, whole));
+}
+
+// One name or a list of them.
+std::vector<Yaml> one_or_more(const Yaml& node) {
+  if (!node.is_list()) return {node};
+  if (node.items().empty()) node.fail("a name, or a list of names");
+  return node.items();
+}
+
+// {scenario: switch-b1, of: E, over: A}; several scenarios: their times are added; several `over`: the mean of their
+// times. `over` belongs to a speedup alone.
+void want_run(const Yaml& node, SeedMetric metric, Runs& runs) {
+  node.allow_only({"scenario", "of", "over"});
+  if (metric != SeedMetric::speedup && node.find("over")) node["over"].fail("no such key: not a speedup");
+  for (const Yaml& scenario : one_or_more(node["scenario"])) {
+    runs.want(scenario, node["of"].text(), node["of"]);
+    if (metric == SeedMetric::speedup)
+      for (const Yaml& over : one_or_more(node["over"])) runs.want(scenario, over.text(), over);
+  }
+}
+
+double result_of(const Yaml& node, SeedMetric metric, const Runs& runs) {
+  RunTotals of;
+  double over = 0;
+  for (const Yaml& scenario : one_or_more(node["scenario"])) {
+    const RunTotals& one = runs.at(scenario.text(), node["of"].text());
+    of.seconds += one.seconds;
+    of.routed += one.routed;
+    of.accesses += one.accesses;
+    of.found += one.found;
+    if (metric != SeedMetric::speedup) continue;
+    const auto others = one_or_more(node["over"]);
+    for (const Yaml& each : others)
+      over += runs.at(scenario.text(), each.text()).seconds / static_cast<double>(others.size());
+  }
+  if (metric == SeedMetric::speedup) return over / of.seconds;
+  return metric == SeedMetric::hits ? share(of.found, of.accesses) : 1 - share(of.accesses, of.routed);
+}
+
+std::vector<double> numbers(const Yaml& list, std::size_t many = 0) {
+  std::vector<double> all;
+  for (const Yaml& item : list.items()) all.push_back(item.number(0, 1e9));
+  if (all.empty() || (many > 0 && all.size() != many))
+    list.fail(fmt::format("{} numbers", std::max<std::size_t>(1, many)));
+  return all;
+}
+
+double mean_of(const std::vector<double>& all) {
+  double sum = 0;
+  for (const double each : all) sum += each;
+  return sum / static_cast<double>(all.size());
+}
+
+// Shared pairs of `batch` tokens that each have k of the experts, all alike: 1 - E (1 - (1 - k/E)^B) / (B k).
+double closed_form(std::int64_t experts, std::int64_t k, std::int64_t batch) {
+  const auto e = static_cast<double>(experts), pairs = static_cast<double>(batch * k);
+  return 1 - e * (1 - std::pow(1 - static_cast<double>(k) / e, static_cast<double>(batch))) / pairs;
+}
+
+// Shared pairs of a batch, counted over so many steps of a source.
+double counted(RoutingSource& source, std::int64_t batch, std::int64_t steps) {
+  const std::int64_t k = source.top_k(), layers = source.layers(), row = layers * k;
+  std::vector<std::int16_t> rows(static_cast<std::size_t>(batch * steps * row));
+  for (std::int64_t r = 0; r < batch; ++r)
+    source.read(r, source.request(r).prefill_rows, steps,
+                std::span(rows).subspan(static_cast<std::size_t>(r * steps * row),
+                                        static_cast<std::size_t>(steps * row)));
+  std::int64_t different = 0;
+  for (std::int64_t step = 0; step < steps; ++step)
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      std::set<std::int16_t> seen;
+      for (std::int64_t r = 0; r < batch; ++r) {
+        const auto at = rows.begin() + (r * steps + step) * row + layer * k;
+        seen.insert(at, at + k);
+      }
+      different += std::ssize(seen);
+    }
+  return 1 - share(different, batch * steps * row);
+}
+
+constexpr std::int64_t kCountedSteps = 25;
+
+// {experts: 128, top_k: [2, 4], batch: 8}, uniform; the mean over top_k.
+double counted_uniform(const Yaml& node, bool exact) {
+  node.allow_only({"experts", "top_k", "batch"});
+  const std::int64_t experts = node["experts"].integer(1, 4096), batch = node["batch"].integer(1, 4096);
+  std::vector<double> shares;
+  for (const Yaml& each : one_or_more(node["top_k"])) {
+    const std::int64_t k = each.integer(1, experts);
+    RoutingOptions options;
+    options.layers = 12;
+    options.experts = static_cast<int>(experts);
+    options.top_k = static_cast<int>(k);
+    options.requests = batch;
+    options.prompt_tokens = 1;
+    options.output_tokens = kCountedSteps;
+    options.seed = 42;
+    RoutingGenerator source(options);
+    shares.push_back(exact ? closed_form(experts, k, batch) : counted(source, batch, kCountedSteps));
+  }
+  return mean_of(shares);
+}
+
+double counted_in_profile(const Yaml& node) {
+  node.allow_only({"name", "batch"});
+  ProfileOptions options;
+  options.requests = node["batch"].integer(1, 4096);
+  options.prompt_tokens = 1;
+  options.output_tokens = kCountedSteps;
+  options.seed = 42;
+  ProfileGenerator source(RoutingProfile::load(node["name"].text()), options);
+  return counted(source, options.requests, kCountedSteps);
+}
+
+// {switch: E, over: A, slots: 32, ...}; a mended rule is over the seed's A mended alike.
+SeedOutcome switch_outcome(const Yaml& node, bool over) {
+  node.allow_only({"switch", "over", "batch", "no_prefetch", "slots", "layer_keys", "serial_layers"});
+  const auto letter = [&](const char* key) {
+    return node[key].choice<char>({{"A", 'A'}, {"B", 'B'}, {"C", 'C'}, {"D", 'D'}, {"E", 'E'}});
+  };
+  const auto flag = [&](const char* key) {
+    const auto found = node.find(key);
+    return found && found->boolean();
+  };
+  SeedSwitchRule rule{letter(over ? "over" : "switch")};
+  if (const auto batch = node.find("batch")) rule.batch = static_cast<int>(batch->integer(1, 4096));
+  rule.layer_keys = flag("layer_keys");
+  rule.serial_layers = flag("serial_layers");
+  if (over) return seed_switch(rule);
+  rule.no_prefetch = flag("no_prefetch");
+  if (const auto slots = node.find("slots")) rule.slots = static_cast<int>(slots->integer(1, 1536));
+  return seed_switch(rule);
+}
+
+SeedOutcome qwen_outcome(const Yaml& node, bool over) {
+  node.allow_only({"qwen", "over"});
+  return seed_qwen(
+      node[over ? "over" : "qwen"].choice<char>({{"A", 'A'}, {"B", 'B'}, {"D", 'D'}, {"E", 'E'}}));
+}
+
+double rule_of(const Yaml& node, SeedMetric metric) {
+  if (const auto mean = node.find("mean")) {
+    node.allow_only({"mean"});
+    return mean_of(numbers(*mean));
+  }
+  if (const auto of = node.find("ratio_of_means")) {
+    node.allow_only({"ratio_of_means", "over"});
+    double over = 0;
+    for (const Yaml& each : node["over"].items())
+      over += mean_of(numbers(each)) / static_cast<double>(node["over"].items().size());
+    return over / mean_of(numbers(*of));
+  }
+  const auto outcome = [&](bool over) {
+    return node.find("switch") ? switch_outcome(node, over) : qwen_outcome(node, over);
+  };
+  if (metric == SeedMetric::hits) return outcome(false).hit_rate;
+  if (metric != SeedMetric::speedup) node.fail("mean: [...], or none: why");
+  return outcome(true).milliseconds / outcome(false).milliseconds;
+}
+
+SeedNumber read_number(const Yaml& node, SeedMetric metric, const Runs* runs, Runs& wanted) {
+  if (const auto none = node.find("none")) {
+    node.allow_only({"none"});
+    return {{}, none->text()};
+  }
+  if (const auto uniform = node.find("count")) return {counted_uniform(*uniform, false), {}};
+  if (const auto exact = node.find("closed_form")) return {counted_uniform(*exact, true), {}};
+  if (const auto profile = node.find("profile")) return {counted_in_profile(*profile), {}};
+  if (!node.find("scenario")) return {rule_of(node, metric), {}};
+  if (runs) return {result_of(node, metric, *runs), {}};
+  want_run(node, metric, wanted);
+  return {};
+}
+
+SeedRow read_row(const Yaml& node, const Runs* runs, Runs& wanted) {
+  node.allow_only({"name", "claim", "claimed", "source", "metric", "rule", "within", "own", "equal", "note"});
+  SeedRow row;
+  row.name = node["name"].text();
+  row.claim = node["claim"].text();
+  row.claimed = node["claimed"].number(1e-9, 1e9);
+  row.source = node["source"].text();
+  row.note = node["note"].text();
+  row.where = fmt::format("{}:{}", node.file(), node.line());
+  row.metric = node["metric"].choice<SeedMetric>(
+      {{"speedup", SeedMetric::speedup}, {"hits", SeedMetric::hits}, {"shared", SeedMetric::shared}});
+  row.rule = read_number(node["rule"], row.metric, runs, wanted);
+  if (const auto within = node.find("within"))
+    row.within = within->number(0, 1);
+  else if (!node["rule"].find("none"))
+    node["within"];  // says that it is missing
+  row.own = read_number(node["own"], row.metric, runs, wanted);
+  row.equal = read_number(node["equal"], row.metric, runs, wanted);
+  return row;
+}
+
+void read_steps(const Yaml& list, const Runs* runs, Runs& wanted, SeedSet& set) {
+  for (const Yaml& node : list.items()) {
+    node.allow_only({"change", "rule", "run"});
+    SeedStep step{node["change"].text()};
+    if (const auto run = node.find("run")) {
+      if (runs) {
+        step.speedup = result_of(*run, SeedMetric::speedup, *runs);
+        step.hits = result_of(*run, SeedMetric::hits, *runs);
+      } else {
+        want_run(*run, SeedMetric::speedup, wanted);
+      }
+    } else {
+      step.speedup = rule_of(node["rule"], SeedMetric::speedup);
+      step.hits = rule_of(node["rule"], SeedMetric::hits);
+    }
+    set.steps.push_back(std::move(step));
+  }
+}
+
+// A table's claims are lists by batch; its scenarios are called <scenario>-b<batch>.
+void read_table(const Yaml& node, const Runs* runs, Runs& wanted, SeedSet& set) {
+  node.allow_only({"name", "source", "scenarios", "batches", "strategies"});
+  node["source"].text();
+  std::map<int, SeedCell::Entry> base_rule, base_equal, base_claim;  // of A, by batch
+  const std::vector<Yaml> batches = node["batches"].items(), scenarios = node["scenarios"].items();
+  if (scenarios.size() != batches.size()) node["scenarios"].fail("a scenario for each of batches");
+  for (const Yaml& strategy : node["strategies"].items()) {
+    strategy.allow_only({"name", "run", "ms", "hits", "rule"});
+    const std::vector<double> ms = numbers(strategy["ms"], batches.size()),
+                              hits = numbers(strategy["hits"], batches.size());
+    const Yaml rule = strategy["rule"];
+    const bool imitated = !rule.find("none"), switches = rule.find("switch").has_value();
+    SeedOutcome outcome;
+    if (imitated) outcome = switches ? switch_outcome(rule, false) : qwen_outcome(rule, false);
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      SeedCell cell{node["name"].text(), strategy["name"].text(),
+                    static_cast<int>(batches[i].integer(1, 4096))};
+      cell.claimed = {ms[i], hits[i]};
+      // The seed's Switch multiplies by the batch; its Qwen only re-chops the stream.
+      if (imitated)
+        cell.rule = {outcome.milliseconds * (switches ? cell.batch : 1), outcome.hit_rate};
+      else
+        cell.reason = rule["none"].text();
+      if (runs) {
+        const RunTotals& run = runs->at(scenarios[i].text(), strategy["run"].text());
+        cell.equal = {run.seconds * 1e3, share(run.found, run.accesses)};
+      } else {
+        wanted.want(scenarios[i], strategy["run"].text(), strategy["run"]);
+      }
+      const auto over_first = [&](SeedCell::Entry& entry, std::map<int, SeedCell::Entry>& base) {
+        entry.speedup = base.emplace(cell.batch, entry).first->second.milliseconds / entry.milliseconds;
+      };
+      over_first(cell.claimed, base_claim);
+      if (cell.rule) over_first(*cell.rule, base_rule);
+      over_first(cell.equal, base_equal);
+      set.cells.push_back(std::move(cell));
+    }
+  }
+}
+
+SeedSet read_set(const Yaml& document, const Runs* runs, Runs& wanted) {
+  document.allow_only({"rows", "steps", "tables"});
+  SeedSet set;
+  for (const Yaml& node : document["rows"].items()) set.rows.push_back(read_row(node, runs, wanted));
+  read_steps(document["steps"], runs, wanted, set);
+  for (const Yaml& node : document["tables"].items()) read_table(node, runs, wanted, set);
+  return set;
+}
+
+}  // namespace
+
+SeedSet compare_seed(const std::filesystem::path& file, int jobs,
+                     const std::function<void(const std::string&)>& say) {
+  const Yaml document = Yaml::load(file);
+  Runs runs(file.parent_path() / "seed");
+  read_set(document, nullptr, runs);  // all is checked, and what is to be run known, before anything runs
+  runs.run(jobs, say);
+  return read_set(document, &runs, runs);
+}
+
+}  // namespace specmoe
