@@ -3,92 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <map>
-#include <set>
 
-#include "sim/base/input_error.hpp"
-#include "sim/base/isolated.hpp"
 #include "sim/base/yaml.hpp"
-#include "sim/machine/machine.hpp"
-#include "sim/scenario/scenario.hpp"
 #include "validation/compare/seed_rules.hpp"
+#include "validation/compare/seed_runs.hpp"
 
 namespace specmoe {
 
 namespace {
-
-struct RunTotals {
-  double seconds = 0;
-  std::int64_t routed = 0, accesses = 0, found = 0;  // found in time
-  std::int64_t run = 0;                              // 1, so that an empty one is seen
-};
-
-struct Observer : EngineObserver {
-  void step_ended(const StepRecord& step) override {
-    check_step_laws(step);
-    totals.seconds = step.end.value;
-    totals.routed += step.counters.routed;
-    totals.accesses += step.counters.accesses;
-    totals.found += step.counters.hits - step.counters.late;
-  }
-  void run_ended(std::int64_t, Bytes) override {}
-  RunTotals totals{.run = 1};
-};
-
-// Runs that rows ask for: first named, then all run together, then asked.
-class Runs {
- public:
-  explicit Runs(std::filesystem::path folder) : folder_(std::move(folder)) {}
-
-  void want(const Yaml& scenario, const std::string& strategy, const Yaml& where) {
-    auto found = scenarios_.find(scenario.text());
-    if (found == scenarios_.end()) {
-      const std::filesystem::path file = folder_ / (scenario.text() + ".yaml");
-      std::error_code ignored;
-      if (!std::filesystem::is_regular_file(file, ignored))
-        scenario.fail("a scenario of " + folder_.string() + ", without .yaml");
-      found = scenarios_.emplace(scenario.text(), Scenario::load(file)).first;
-    }
-    std::vector<std::string_view> names;
-    for (const Strategy& each : found->second.strategies) names.push_back(each.name);
-    if (std::find(names.begin(), names.end(), strategy) == names.end()) where.fail_choice(names);
-    wanted_[{scenario.text(), strategy}] = {};
-  }
-  void run(int jobs, const std::function<void(const std::string&)>& say) {
-    std::vector<IsolatedWork> works;
-    for (const auto& [name, unused] : wanted_) {
-      const Scenario& scenario = scenarios_.at(name.first);
-      const auto strategy = std::find_if(scenario.strategies.begin(), scenario.strategies.end(),
-                                         [&](const Strategy& s) { return s.name == name.second; });
-      works.push_back([&scenario, strategy] {
-        Observer observer;
-        const auto source = scenario.routing.open();
-        simulate(scenario.platform, [&](Machine& machine) {
-          run_engine(machine, scenario.model, *source, scenario.workload, strategy->settings, observer);
-        });
-        return std::string(reinterpret_cast<const char*>(&observer.totals), sizeof observer.totals);
-      });
-    }
-    say(fmt::format("{} runs of {} scenarios\n", works.size(), scenarios_.size()));
-    const std::vector<std::string> results = run_isolated(works, jobs);
-    std::size_t i = 0;
-    for (auto& [name, totals] : wanted_) std::memcpy(&totals, results[i++].data(), sizeof totals);
-  }
-  const RunTotals& at(const std::string& scenario, const std::string& strategy) const {
-    return wanted_.at({scenario, strategy});
-  }
-
- private:
-  std::filesystem::path folder_;
-  std::map<std::string, Scenario> scenarios_;
-  std::map<std::pair<std::string, std::string>, RunTotals> wanted_;
-};
-
-double share(std::int64_t part, std::int64_t whole) {
-  return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(1, whole));
-}
 
 // One name or a list of them.
 std::vector<Yaml> one_or_more(const Yaml& node) {
@@ -99,7 +22,7 @@ std::vector<Yaml> one_or_more(const Yaml& node) {
 
 // {scenario: switch-b1, of: E, over: A}; several scenarios: their times are added; several `over`: the mean of their
 // times. `over` belongs to a speedup alone.
-void want_run(const Yaml& node, SeedMetric metric, Runs& runs) {
+void want_run(const Yaml& node, SeedMetric metric, SeedRuns& runs) {
   node.allow_only({"scenario", "of", "over"});
   if (metric != SeedMetric::speedup && node.find("over")) node["over"].fail("no such key: not a speedup");
   for (const Yaml& scenario : one_or_more(node["scenario"])) {
@@ -109,11 +32,11 @@ void want_run(const Yaml& node, SeedMetric metric, Runs& runs) {
   }
 }
 
-double result_of(const Yaml& node, SeedMetric metric, const Runs& runs) {
-  RunTotals of;
+double result_of(const Yaml& node, SeedMetric metric, const SeedRuns& runs) {
+  SeedTotals of;
   double over = 0;
   for (const Yaml& scenario : one_or_more(node["scenario"])) {
-    const RunTotals& one = runs.at(scenario.text(), node["of"].text());
+    const SeedTotals& one = runs.at(scenario.text(), node["of"].text());
     of.seconds += one.seconds;
     of.routed += one.routed;
     of.accesses += one.accesses;
@@ -124,7 +47,8 @@ double result_of(const Yaml& node, SeedMetric metric, const Runs& runs) {
       over += runs.at(scenario.text(), each.text()).seconds / static_cast<double>(others.size());
   }
   if (metric == SeedMetric::speedup) return over / of.seconds;
-  return metric == SeedMetric::hits ? share(of.found, of.accesses) : 1 - share(of.accesses, of.routed);
+  return metric == SeedMetric::hits ? seed_share(of.found, of.accesses)
+                                    : 1 - seed_share(of.accesses, of.routed);
 }
 
 std::vector<double> numbers(const Yaml& list, std::size_t many = 0) {
@@ -139,33 +63,6 @@ double mean_of(const std::vector<double>& all) {
   double sum = 0;
   for (const double each : all) sum += each;
   return sum / static_cast<double>(all.size());
-}
-
-// Shared pairs of `batch` tokens that each have k of the experts, all alike: 1 - E (1 - (1 - k/E)^B) / (B k).
-double closed_form(std::int64_t experts, std::int64_t k, std::int64_t batch) {
-  const auto e = static_cast<double>(experts), pairs = static_cast<double>(batch * k);
-  return 1 - e * (1 - std::pow(1 - static_cast<double>(k) / e, static_cast<double>(batch))) / pairs;
-}
-
-// Shared pairs of a batch, counted over so many steps of a source.
-double counted(RoutingSource& source, std::int64_t batch, std::int64_t steps) {
-  const std::int64_t k = source.top_k(), layers = source.layers(), row = layers * k;
-  std::vector<std::int16_t> rows(static_cast<std::size_t>(batch * steps * row));
-  for (std::int64_t r = 0; r < batch; ++r)
-    source.read(r, source.request(r).prefill_rows, steps,
-                std::span(rows).subspan(static_cast<std::size_t>(r * steps * row),
-                                        static_cast<std::size_t>(steps * row)));
-  std::int64_t different = 0;
-  for (std::int64_t step = 0; step < steps; ++step)
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      std::set<std::int16_t> seen;
-      for (std::int64_t r = 0; r < batch; ++r) {
-        const auto at = rows.begin() + (r * steps + step) * row + layer * k;
-        seen.insert(at, at + k);
-      }
-      different += std::ssize(seen);
-    }
-  return 1 - share(different, batch * steps * row);
 }
 
 constexpr std::int64_t kCountedSteps = 25;
@@ -186,7 +83,7 @@ double counted_uniform(const Yaml& node, bool exact) {
     options.output_tokens = kCountedSteps;
     options.seed = 42;
     RoutingGenerator source(options);
-    shares.push_back(exact ? closed_form(experts, k, batch) : counted(source, batch, kCountedSteps));
+    shares.push_back(exact ? shared_if_uniform(experts, k, batch) : shared_in(source, batch, kCountedSteps));
   }
   return mean_of(shares);
 }
@@ -199,7 +96,7 @@ double counted_in_profile(const Yaml& node) {
   options.output_tokens = kCountedSteps;
   options.seed = 42;
   ProfileGenerator source(RoutingProfile::load(node["name"].text()), options);
-  return counted(source, options.requests, kCountedSteps);
+  return shared_in(source, options.requests, kCountedSteps);
 }
 
 // {switch: E, over: A, slots: 32, ...}; a mended rule is over the seed's A mended alike.
@@ -248,7 +145,7 @@ double rule_of(const Yaml& node, SeedMetric metric) {
   return outcome(true).milliseconds / outcome(false).milliseconds;
 }
 
-SeedNumber read_number(const Yaml& node, SeedMetric metric, const Runs* runs, Runs& wanted) {
+SeedNumber read_number(const Yaml& node, SeedMetric metric, const SeedRuns* runs, SeedRuns& wanted) {
   if (const auto none = node.find("none")) {
     node.allow_only({"none"});
     return {{}, none->text()};
@@ -262,7 +159,7 @@ SeedNumber read_number(const Yaml& node, SeedMetric metric, const Runs* runs, Ru
   return {};
 }
 
-SeedRow read_row(const Yaml& node, const Runs* runs, Runs& wanted) {
+SeedRow read_row(const Yaml& node, const SeedRuns* runs, SeedRuns& wanted) {
   node.allow_only({"name", "claim", "claimed", "source", "metric", "rule", "within", "own", "equal", "note"});
   SeedRow row;
   row.name = node["name"].text();
@@ -283,7 +180,7 @@ SeedRow read_row(const Yaml& node, const Runs* runs, Runs& wanted) {
   return row;
 }
 
-void read_steps(const Yaml& list, const Runs* runs, Runs& wanted, SeedSet& set) {
+void read_steps(const Yaml& list, const SeedRuns* runs, SeedRuns& wanted, SeedSet& set) {
   for (const Yaml& node : list.items()) {
     node.allow_only({"change", "rule", "run"});
     SeedStep step{node["change"].text()};
@@ -303,7 +200,7 @@ void read_steps(const Yaml& list, const Runs* runs, Runs& wanted, SeedSet& set) 
 }
 
 // A table's claims are lists by batch; its scenarios are called <scenario>-b<batch>.
-void read_table(const Yaml& node, const Runs* runs, Runs& wanted, SeedSet& set) {
+void read_table(const Yaml& node, const SeedRuns* runs, SeedRuns& wanted, SeedSet& set) {
   node.allow_only({"name", "source", "scenarios", "batches", "strategies"});
   node["source"].text();
   std::map<int, SeedCell::Entry> base_rule, base_equal, base_claim;  // of A, by batch
@@ -318,8 +215,10 @@ void read_table(const Yaml& node, const Runs* runs, Runs& wanted, SeedSet& set) 
     SeedOutcome outcome;
     if (imitated) outcome = switches ? switch_outcome(rule, false) : qwen_outcome(rule, false);
     for (std::size_t i = 0; i < batches.size(); ++i) {
-      SeedCell cell{node["name"].text(), strategy["name"].text(),
-                    static_cast<int>(batches[i].integer(1, 4096))};
+      SeedCell cell;
+      cell.table = node["name"].text();
+      cell.strategy = strategy["name"].text();
+      cell.batch = static_cast<int>(batches[i].integer(1, 4096));
       cell.claimed = {ms[i], hits[i]};
       // The seed's Switch multiplies by the batch; its Qwen only re-chops the stream.
       if (imitated)
@@ -327,8 +226,8 @@ void read_table(const Yaml& node, const Runs* runs, Runs& wanted, SeedSet& set) 
       else
         cell.reason = rule["none"].text();
       if (runs) {
-        const RunTotals& run = runs->at(scenarios[i].text(), strategy["run"].text());
-        cell.equal = {run.seconds * 1e3, share(run.found, run.accesses)};
+        const SeedTotals& run = runs->at(scenarios[i].text(), strategy["run"].text());
+        cell.equal = {run.seconds * 1e3, seed_share(run.found, run.accesses)};
       } else {
         wanted.want(scenarios[i], strategy["run"].text(), strategy["run"]);
       }
@@ -343,7 +242,7 @@ void read_table(const Yaml& node, const Runs* runs, Runs& wanted, SeedSet& set) 
   }
 }
 
-SeedSet read_set(const Yaml& document, const Runs* runs, Runs& wanted) {
+SeedSet read_set(const Yaml& document, const SeedRuns* runs, SeedRuns& wanted) {
   document.allow_only({"rows", "steps", "tables"});
   SeedSet set;
   for (const Yaml& node : document["rows"].items()) set.rows.push_back(read_row(node, runs, wanted));
@@ -357,7 +256,7 @@ SeedSet read_set(const Yaml& document, const Runs* runs, Runs& wanted) {
 SeedSet compare_seed(const std::filesystem::path& file, int jobs,
                      const std::function<void(const std::string&)>& say) {
   const Yaml document = Yaml::load(file);
-  Runs runs(file.parent_path() / "seed");
+  SeedRuns runs(file.parent_path() / "seed");
   read_set(document, nullptr, runs);  // all is checked, and what is to be run known, before anything runs
   runs.run(jobs, say);
   return read_set(document, &runs, runs);
