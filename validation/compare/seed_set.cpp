@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "sim/base/yaml.hpp"
@@ -172,7 +173,7 @@ SeedRow read_row(const Yaml& node, const SeedRuns* runs, SeedRuns& wanted) {
       {{"speedup", SeedMetric::speedup}, {"hits", SeedMetric::hits}, {"shared", SeedMetric::shared}});
   row.rule = read_number(node["rule"], row.metric, runs, wanted);
   if (const auto within = node.find("within"))
-    row.within = within->number(0, 1);
+    row.within = within->text() == "never" ? INFINITY : within->number(0, 1);
   else if (!node["rule"].find("none"))
     node["within"];  // says that it is missing
   row.own = read_number(node["own"], row.metric, runs, wanted);

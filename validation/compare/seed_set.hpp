@@ -30,7 +30,7 @@ struct SeedRow {
   double claimed = 0;
   /// The seed's rules, imitated (seed_rules.hpp) or recomputed from its tables.
   SeedNumber rule;
-  /// How far `rule` may be from `claimed`, relative.
+  /// How far `rule` may be from `claimed`, relative; infinite where it is known not to give the claim.
   double within = 0;
   /// Run as a scenario with the memory, or the deduplication, that the seed gave each side.
   SeedNumber own;
