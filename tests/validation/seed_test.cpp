@@ -92,7 +92,7 @@ TEST_CASE("seed: the shipped routing is what its generators give") {
 TEST_CASE("seed: pairs that a batch shares, counted and in closed form") {
   // 4 of 4 experts, 2 tokens: 8 pairs, 4 experts
   CHECK(shared_if_uniform(4, 4, 2) == specmoe::approx(0.5));
-  CHECK(shared_if_uniform(128, 16, 1) == specmoe::approx(0.0));
+  CHECK(shared_if_uniform(128, 16, 1) == 0);
   RoutingOptions options;
   options.layers = 12;
   options.experts = 128;
@@ -102,6 +102,26 @@ TEST_CASE("seed: pairs that a batch shares, counted and in closed form") {
   options.output_tokens = 25;
   RoutingGenerator source(options);
   CHECK(shared_in(source, 32, 25) == specmoe::approx(shared_if_uniform(128, 8, 32)).epsilon(0.01));
+}
+
+TEST_CASE("seed: what a count says that a batch shares, the engine shares") {
+  const Yaml names = Yaml::parse("{scenario: comparative-b8, of: LRU}", "names");
+  SeedRuns runs(home() / "validation/published/seed");
+  runs.want(names["scenario"], "LRU", names["of"]);
+  runs.run(1, [](const std::string&) {});
+  const SeedTotals& totals = runs.at("comparative-b8", "LRU");
+  CHECK(totals.routed == 8 * 25 * 12 * 2);
+  RoutingOptions options;  // of that scenario
+  options.layers = 12;
+  options.experts = 128;
+  options.top_k = 2;
+  options.requests = 8;
+  options.prompt_tokens = 1;
+  options.output_tokens = 25;
+  options.seed = 42;
+  RoutingGenerator source(options);
+  CHECK(1 - seed_share(totals.accesses, totals.routed) ==
+        specmoe::approx(shared_in(source, 8, 25)).epsilon(1e-12));
 }
 
 TEST_CASE("specmoe validate: --published seed shows each claim in three ways, and writes them") {
@@ -119,7 +139,9 @@ TEST_CASE("specmoe validate: --published seed shows each claim in three ways, an
         "--published: \"sead\"; expected seed, a folder of published kernel times, or nowhere\n");
 }
 
-TEST_CASE("seed: each row has its three numbers or says why not, with equal memory E is no faster than LRU") {
+TEST_CASE(
+    "seed: each row has its three numbers or says why not, with equal memory E at batch 1 is no faster than "
+    "LRU") {
   const SeedSet set = compare_seed(home() / "validation/published/seed.yaml", 2, [](const std::string&) {});
   for (const SeedRow& row : set.rows) {
     CAPTURE(row.name);
