@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
@@ -14,6 +15,8 @@
 #include "validation/compare/page.hpp"
 #include "validation/compare/published.hpp"
 #include "validation/compare/quoted.hpp"
+#include "validation/compare/seed_rules.hpp"
+#include "validation/compare/seed_set.hpp"
 #include "validation/compare/validate.hpp"
 
 namespace specmoe {
@@ -21,7 +24,7 @@ namespace specmoe {
 namespace {
 
 struct ValidateOptions {
-  std::string page, picture, out;
+  std::string page, picture, out, seed_routing;
   std::string published = published_folder().lexically_normal();
   std::string measurements = home() / "validation/measurements";
   std::string bounds = home() / "validation/bounds.yaml";
@@ -68,7 +71,26 @@ std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, cons
   return all;
 }
 
+// The seed's claims beside what its rules and an engine give.
+void validate_seed(const ValidateOptions& options) {
+  const int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const SeedSet set = compare_seed(home() / "validation/published/seed.yaml", jobs, say);
+  fmt::print("{}", seed_table(set));
+  if (!options.out.empty()) write_seed_csv(set, options.out);
+  const std::vector<std::string> breaches = seed_breaches(set);
+  for (const std::string& breach : breaches) say(breach + "\n");
+  if (!breaches.empty())
+    throw CheckFailed(
+        fmt::format("{} of the seed's {} claims are not reproduced", breaches.size(), set.rows.size()));
+}
+
 void validate(const ValidateOptions& options) {
+  if (!options.seed_routing.empty()) return write_seed_routing(options.seed_routing);
+  if (options.published == "seed") return validate_seed(options);
+  if (options.published != "nowhere" && options.published != ValidateOptions{}.published &&
+      !std::filesystem::is_directory(options.published))
+    throw InputError("--published", 0, fmt::format("\"{}\"", options.published),
+                     "seed, a folder of published kernel times, or nowhere");
   const std::vector<Bound> bounds = read_bounds(options.bounds);
   std::vector<std::string> unknown = options.machines;
   const auto wanted = [&](const std::string& machine) {
@@ -145,11 +167,17 @@ void add_validate_command(CLI::App& app) {
   command->add_option("--out", options->out, "Also write every point (HDF5)");
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");
-  command->add_option("--published", options->published, "Folder of the published kernel times")
+  command
+      ->add_option(
+          "--published", options->published,
+          "Folder of the published kernel times, or nowhere; or seed: instead of all else, the claims of the "
+          "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
       ->capture_default_str();
   command->add_option("--measurements", options->measurements, "Folder of what was measured here")
       ->capture_default_str();
   command->add_option("--bounds", options->bounds, "How far it may be off")->capture_default_str();
+  command->add_option("--write-seed-routing", options->seed_routing,
+                      "Only write the routing of validation/published/seed into this folder");
   command->callback([options] { validate(*options); });
 }
 
