@@ -31,9 +31,6 @@ namespace {
 namespace sg4 = simgrid::s4u;
 
 constexpr double kFlopsPerSecond = 1e9;  // of every host: an Exec's flops are its nanoseconds
-// SimGrid rounds a disk's progress to a whole number at each event of the simulation (disk_s19.cpp), so a
-// disk counts in these parts of a byte.
-constexpr int kDiskUnits = 1 << 20;
 
 sg4::NetZone* root_zone([[maybe_unused]] sg4::Engine& engine) {
 #if SIMGRID_AT_LEAST(4, 0)
@@ -48,14 +45,6 @@ sg4::Host* add_host(sg4::NetZone* zone, const std::string& name, double speed) {
   return zone->add_host(name, speed);
 #else
   return zone->create_host(name, speed);
-#endif
-}
-
-sg4::Disk* add_disk(sg4::Host* host, const std::string& name, BytesPerSecond read, BytesPerSecond write) {
-#if SIMGRID_AT_LEAST(4, 0)
-  return host->add_disk(name, read.value * kDiskUnits, write.value * kDiskUnits);
-#else
-  return host->create_disk(name, read.value * kDiskUnits, write.value * kDiskUnits);
 #endif
 }
 
@@ -93,7 +82,6 @@ void on_completion(const F& callback) {
 #if SIMGRID_AT_LEAST(3, 34)
   sg4::Exec::on_completion_cb(callback);
   sg4::Comm::on_completion_cb(callback);
-  sg4::Io::on_completion_cb(callback);
 #else
   sg4::Activity::on_completion_cb(callback);
 #endif
@@ -162,11 +150,6 @@ class SimGridLane {
     keep(comm);
     start(comm, from, to);
   }
-  void access(sg4::Disk* disk, sg4::Io::OpType type, Bytes bytes) {
-    const auto io = disk->io_init(static_cast<sg_size_t>(bytes.count) * kDiskUnits, type);
-    keep(io);
-    io->start();
-  }
 
  private:
   // SimGrid 3.32 still uses an activity after its completion callback, in which the next one may be started:
@@ -221,9 +204,14 @@ class SimGridKernel final : public SimulationKernel {
   struct Ends {
     sg4::Host *pinned, *pageable;
   };
+  // Reads and writes flow over a link each, and share one of the faster rate. SimGrid's own disks hold on to every access
+  // that was made: their cost grows with the square of the number.
+  struct Disk {
+    sg4::Host *reads, *writes, *end;
+  };
   struct MemoryNode {
     std::array<Ends, 2> ends;  // [whether a CPU computes]
-    sg4::Disk* disk;
+    Disk disk;
     const sg4::Link* bandwidth;  // only of a CPU's memory
   };
   // From where a kernel's traffic flows into the memory, at the rate of the link.
@@ -258,10 +246,15 @@ class SimGridKernel final : public SimulationKernel {
       return {add_host(zone_, "memory " + name, kFlopsPerSecond),
               add_host(zone_, "pageable memory " + name, kFlopsPerSecond)};
     };
-    memories_.push_back({{ends(memory.name), ends(memory.name + " beside a CPU")}, nullptr, nullptr});
-    if (memory.kind == Memory::Kind::disk)
-      memories_.back().disk = add_disk(memories_.back().ends[0].pinned, memory.name,
-                                       checked(memory.name, memory.read), checked(memory.name, memory.write));
+    memories_.push_back({{ends(memory.name), ends(memory.name + " beside a CPU")}, {}, nullptr});
+    if (memory.kind != Memory::Kind::disk) return;
+    const auto* both = add_link("accesses of " + memory.name, std::max(memory.read, memory.write));
+    Disk& disk = memories_.back().disk;
+    disk = {add_host(zone_, "reads of " + memory.name, kFlopsPerSecond),
+            add_host(zone_, "writes of " + memory.name, kFlopsPerSecond),
+            add_host(zone_, "end of " + memory.name, kFlopsPerSecond)};
+    add_route(zone_, disk.reads, disk.end, {add_link("read rate of " + memory.name, memory.read), both});
+    add_route(zone_, disk.writes, disk.end, {add_link("write rate of " + memory.name, memory.write), both});
   }
 
   void add_places(DeviceNode& node, const Device& device) {
@@ -349,10 +342,10 @@ class SimGridKernel::PlatformLane final : public Lane {
                 kernel_[to].ends[kernel_.cpu_computes_].pinned, payload);
   }
   void read(MemoryId disk, Bytes bytes) override {
-    lane_.access(kernel_[disk].disk, sg4::Io::OpType::READ, bytes);
+    lane_.cross(kernel_[disk].disk.reads, kernel_[disk].disk.end, bytes);
   }
   void write(MemoryId disk, Bytes bytes) override {
-    lane_.access(kernel_[disk].disk, sg4::Io::OpType::WRITE, bytes);
+    lane_.cross(kernel_[disk].disk.writes, kernel_[disk].disk.end, bytes);
   }
 
  private:
