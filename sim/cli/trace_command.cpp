@@ -188,7 +188,8 @@ void add_replay(CLI::App& app) {
 }  // namespace
 
 void add_trace_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("trace", "Routing traces: import, look at, replay; profiles of them");
+  CLI::App* command =
+      app.add_subcommand("trace", "Routing traces: import, look at, replay; profiles of them");
   command->require_subcommand(1);
   add_import(*command);
   add_info(*command);

@@ -48,7 +48,8 @@ TEST_CASE("effects: LRU over all layers falls off a cliff below one token's expe
   CHECK(below.at("a layer").hit_rate.value > 0.1);
 }
 
-TEST_CASE("effects: where the link is saturated, prefetching gains next to nothing even if it is always right") {
+TEST_CASE(
+    "effects: where the link is saturated, prefetching gains next to nothing even if it is always right") {
   // HOBBIT (2411.01433) reports 1.01 to 1.05 times; of a predictor that errs, a loss remains.
   const auto rows = compared(
       "  - {name: exact, prefetch: {predictor: pre-gated}}\n"
