@@ -76,8 +76,16 @@ class Engine {
     std::array<std::vector<Kernel>, kOperators> kernels;
   };
 
+  // The work of the block that comes next; memory of earlier steps is used again.
+  void begin_work(int index) {
+    if (works_ == work_.size()) work_.push_back({});
+    BlockWork& work = work_[works_++];
+    work.index = index;
+    for (auto& kernels : work.kernels) kernels.clear();
+  }
+
   void launch(const std::vector<Kernel>& kernels, Operator part) {
-    std::vector<Kernel>& launched = work_.back().kernels[static_cast<std::size_t>(part)];
+    std::vector<Kernel>& launched = work_[works_ - 1].kernels[static_cast<std::size_t>(part)];
     launched.insert(launched.end(), kernels.begin(), kernels.end());
     for (const Kernel& kernel : kernels) machine_.launch(compute_, kernel);
   }
@@ -95,15 +103,15 @@ class Engine {
     block_ends_.assign(model_.blocks.size(), nullptr);
     store_.begin_step(shape.tokens);
 
-    work_.clear();
-    work_.push_back({});
+    works_ = 0;
+    begin_work(-1);
     launch(model_.embed(shape), Operator::attention);
     const bool encoder = model_.encoder_decoder() && step.prefill;
     for (int block = 0; block < static_cast<int>(model_.blocks.size()); ++block) {
       const bool is_encoder = model_.blocks[static_cast<std::size_t>(block)].stack == Block::Stack::encoder;
       if (is_encoder == encoder) run_block(block, shape, next);
     }
-    work_.push_back({});
+    begin_work(-1);
     if (!encoder && step.finishing > 0) launch(model_.head(step.finishing), Operator::attention);
 
     machine_.synchronize(machine_.record(compute_));
@@ -120,7 +128,7 @@ class Engine {
   void run_block(int index, const StepShape& shape, const StepRouting* next) {
     const Block& block = model_.blocks[static_cast<std::size_t>(index)];
     const LayerGraph& graph = graphs_[static_cast<std::size_t>(index)];
-    work_.push_back({index, {}});
+    begin_work(index);
     Event routed;
     for (const Operator part : graph.issue_order()) switch (part) {
         case Operator::attention:
@@ -145,8 +153,9 @@ class Engine {
 
   // The blocks one after another, between the embedding and the head.
   Seconds critical_path() {
-    Seconds path = kernels_.time_of(work_.front().kernels[0]) + kernels_.time_of(work_.back().kernels[0]);
-    for (std::size_t i = 1; i + 1 < work_.size(); ++i) {
+    Seconds path =
+        kernels_.time_of(work_.front().kernels[0]) + kernels_.time_of(work_[works_ - 1].kernels[0]);
+    for (std::size_t i = 1; i + 1 < works_; ++i) {
       const BlockWork& work = work_[i];
       std::array<Seconds, kOperators> durations{};
       for (std::size_t part = 0; part < durations.size(); ++part)
@@ -219,7 +228,8 @@ class Engine {
   std::vector<LayerGraph> graphs_;
   StepRouting routing_, next_routing_;
   StepRecord record_;
-  std::vector<BlockWork> work_;  // of the step: the embedding, its blocks, the head
+  std::vector<BlockWork> work_;  // of the step, works_ of them: the embedding, its blocks, the head
+  std::size_t works_ = 0;
   std::vector<Event> block_ends_;
   std::vector<std::vector<ExpertUse>> waves_;
 };
