@@ -8,7 +8,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
-#include "sim/results/compare.hpp"
+#include "sim/report/compare_report.hpp"
 
 namespace specmoe {
 

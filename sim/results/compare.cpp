@@ -19,12 +19,6 @@ constexpr const char* kLru = "LRU (frame)";
 constexpr const char* kBelady = "Belady (frame)";
 constexpr const char* kResident = "all resident (frame)";
 
-Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
-  Bytes all;
-  for (const Bytes bytes : settings.expert_bytes) all += bytes * scenario.model.experts;
-  return all;
-}
-
 const EvictionKind& eviction_named(std::string_view name) {
   const auto kinds = eviction_kinds();
   return *std::find_if(kinds.begin(), kinds.end(),
@@ -56,8 +50,6 @@ bool is_plain(const EngineSettings& s, std::string_view eviction) {
          s.cache_scope == CacheScope::global && s.cpu_layers == 0 && !s.miss.any() && s.deduplicate &&
          (!s.placement || !s.placement->uses_cpu) && s.pieces.count == 1 && s.pieces.size == Bytes{};
 }
-
-std::string gb(Bytes bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes.count) * 1e-9); }
 
 // Of each step of the scenario, the batch that it belongs to.
 std::vector<std::size_t> batches_of(const Scenario& scenario) {
@@ -142,18 +134,19 @@ void set_share(Scenario& scenario, double share, std::vector<RefusedStrategy>& r
                             : expert;
     s.cache_capacity = want;
     if (want > strategy.bill.rest())
-      refused.push_back({strategy.name, "does not fit in GPU memory by " + gb(want - strategy.bill.rest())});
-    else if (want < least)
       refused.push_back(
-          {strategy.name,
-           "smaller than one expert" + std::string(least > expert ? " a layer" : "") + ": " + gb(least)});
+          {strategy.name, "does not fit in GPU memory by " + gigabytes(want - strategy.bill.rest())});
+    else if (want < least)
+      refused.push_back({strategy.name, "smaller than one expert" +
+                                            std::string(least > expert ? " a layer" : "") + ": " +
+                                            gigabytes(least)});
     return !refused.empty() && refused.back().name == strategy.name;
   });
   scenario.text += fmt::format("\n# compared with caches of {} of all experts' bytes\n", share);
 }
 
-std::vector<ComparedRow> compare_cell(Scenario scenario, std::optional<double> share,
-                                      std::vector<RefusedStrategy> refused, const RunOptions& run) {
+std::vector<ComparedRow> compare_block(int block, Scenario scenario, std::optional<double> share,
+                                       std::vector<RefusedStrategy> refused, const RunOptions& run) {
   const std::string platform = scenario.platform.name;
   if (share) set_share(scenario, *share, refused);
   std::vector<ComparedRow> rows;
@@ -167,8 +160,12 @@ std::vector<ComparedRow> compare_cell(Scenario scenario, std::optional<double> s
       sums.push_back(sums_of(file, strategy.name, batches));
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const EngineSettings& s = scenario.strategies[i].settings;
-      ComparedRow row{platform, scenario.strategies[i].name, s.cache_capacity,
-                      s.cache_capacity / all_experts(scenario, s), added[i]};
+      ComparedRow row{platform,
+                      scenario.strategies[i].name,
+                      block,
+                      s.cache_capacity,
+                      s.cache_capacity / all_experts(scenario, s),
+                      added[i]};
       const std::vector<Sums>* lru = nullptr;
       for (std::size_t j = 0; j < sums.size(); ++j)
         if (is_plain(scenario.strategies[j].settings, "lru") &&
@@ -182,7 +179,7 @@ std::vector<ComparedRow> compare_cell(Scenario scenario, std::optional<double> s
     return a.tokens_per_second.value > b.tokens_per_second.value;
   });
   for (const RefusedStrategy& each : refused)
-    rows.push_back({platform, each.name, {}, share.value_or(NAN), false, each.why});
+    rows.push_back({platform, each.name, block, {}, share.value_or(NAN), false, each.why});
   return rows;
 }
 
@@ -191,7 +188,7 @@ std::vector<ComparedRow> compare_cell(Scenario scenario, std::optional<double> s
 std::vector<bool> add_frame(Scenario& scenario, std::vector<RefusedStrategy>& refused) {
   std::vector<bool> added(scenario.strategies.size(), false);
   const auto add = [&](Strategy strategy, std::size_t sizes) {
-    if (sizes > 1) strategy.name += ", " + gb(strategy.settings.cache_capacity);
+    if (sizes > 1) strategy.name += ", " + gigabytes(strategy.settings.cache_capacity);
     scenario.strategies.push_back(std::move(strategy));
     added.push_back(true);
   };
@@ -217,7 +214,7 @@ std::vector<bool> add_frame(Scenario& scenario, std::vector<RefusedStrategy>& re
     add(std::move(resident), 1);
   else
     refused.push_back(
-        {kResident, "does not fit in GPU memory by " + gb(s.cache_capacity - resident.bill.rest())});
+        {kResident, "does not fit in GPU memory by " + gigabytes(s.cache_capacity - resident.bill.rest())});
   return added;
 }
 
@@ -248,16 +245,18 @@ std::vector<ComparedRow> compare_strategies(const std::filesystem::path& file,
     scenarios.emplace_back(std::move(scenario), std::move(refused));
   }
   std::vector<ComparedRow> rows;
+  int block = -1;
   for (const auto& [scenario, refused] : scenarios)
     for (const auto& share : shares) {
+      ++block;
       RunOptions run = options.run;
       run.reuse = true;
       run.out = options.run.out / scenario.platform.name / (share ? fmt::format("{}", *share) : "own");
       const std::string cell =
           scenario.platform.name + (share ? fmt::format(", {:g} %", *share * 100) : std::string());
       if (options.run.say) run.say = [&](const std::string& line) { options.run.say(cell + ": " + line); };
-      const auto cells = compare_cell(scenario, share, refused, run);
-      rows.insert(rows.end(), cells.begin(), cells.end());
+      const auto more = compare_block(block, scenario, share, refused, run);
+      rows.insert(rows.end(), more.begin(), more.end());
     }
   return rows;
 }

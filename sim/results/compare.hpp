@@ -18,6 +18,8 @@ struct Interval {
 /// A strategy on one platform with one size of cache.
 struct ComparedRow {
   std::string platform, strategy;
+  /// Rows of one platform and choice of cache sizes have the same number.
+  int block = 0;
   Bytes capacity;
   /// Of all experts' bytes.
   double share = 0;
@@ -48,10 +50,5 @@ std::vector<bool> add_frame(Scenario& scenario, std::vector<RefusedStrategy>& re
 /// @throws InputError for a strategy that the scenario does not have, or what Scenario::load throws
 std::vector<ComparedRow> compare_strategies(const std::filesystem::path& scenario,
                                             const CompareOptions& options);
-
-/// The rows, a block a platform and size of cache, the fastest first.
-std::string compare_table(const std::vector<ComparedRow>& rows);
-/// All rows with their intervals; empty fields where there was nothing to measure.
-std::string compare_csv(const std::vector<ComparedRow>& rows);
 
 }  // namespace specmoe

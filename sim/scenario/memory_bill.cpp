@@ -1,11 +1,17 @@
 #include "sim/scenario/memory_bill.hpp"
 
+#include <fmt/format.h>
+
 namespace specmoe {
 
 Bytes MemoryBill::taken() const {
   Bytes sum;
   for (const auto& [name, bytes] : items) sum += bytes;
   return sum;
+}
+
+std::string gigabytes(Bytes bytes) {
+  return fmt::format("{:.2f} GB", static_cast<double>(bytes.count) * 1e-9);
 }
 
 MemoryBill memory_bill(const Platform& platform, DeviceId gpu, const MoeModel& model,

@@ -21,6 +21,9 @@ struct MemoryBill {
   Bytes rest() const { return available - taken(); }
 };
 
+/// "25.74 GB"
+std::string gigabytes(Bytes bytes);
+
 /// @param workspace scratch memory of the kernels' libraries.
 MemoryBill memory_bill(const Platform& platform, DeviceId gpu, const MoeModel& model,
                        const WorkloadPeak& peak, Bytes workspace);

@@ -10,8 +10,6 @@ namespace specmoe {
 
 namespace {
 
-std::string gb(Bytes bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes.count) * 1e-9); }
-
 Bytes free_of(const Memory& memory) { return memory.capacity - memory.reserved; }
 
 // The memory of the CPU through which experts on a disk come, and in which it computes.
@@ -54,8 +52,8 @@ void require_room_for_copies(const Yaml& node, const Scenario& scenario, const E
   }
   const Memory& home = scenario.platform[s.expert_home];
   if (all > free_of(home))
-    node.fail(fmt::format("room for experts and copies, {}, in {}, which has {}: {} too much", gb(all),
-                          home.name, gb(free_of(home)), gb(all - free_of(home))));
+    node.fail(fmt::format("room for experts and copies, {}, in {}, which has {}: {} too much", gigabytes(all),
+                          home.name, gigabytes(free_of(home)), gigabytes(all - free_of(home))));
 }
 
 }  // namespace
@@ -131,10 +129,10 @@ void read_host_cache(const Yaml& strategy, const Yaml& document, const Scenario&
   const Bytes least =
       out.cache_capacity + *std::max_element(out.expert_bytes.begin(), out.expert_bytes.end());
   if (cache.capacity < least)
-    capacity->fail(fmt::format("at least the GPU's cache and one expert: {}", gb(least)));
+    capacity->fail(fmt::format("at least the GPU's cache and one expert: {}", gigabytes(least)));
   if (cache.capacity > free_of(host))
-    capacity->fail(fmt::format("at most the {} of {} ({} over)", gb(free_of(host)), host.name,
-                               gb(cache.capacity - free_of(host))));
+    capacity->fail(fmt::format("at most the {} of {} ({} over)", gigabytes(free_of(host)), host.name,
+                               gigabytes(cache.capacity - free_of(host))));
   if (const auto eviction = section.find("eviction")) {
     cache.eviction = find_kind(eviction_kinds(), *eviction);
     if (cache.eviction->needs_future) eviction->fail("a policy that does not know the future");

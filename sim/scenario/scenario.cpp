@@ -24,6 +24,12 @@ std::unique_ptr<RoutingSource> RoutingOrigin::open() const {
   return RoutingTrace::open(trace);
 }
 
+Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
+  Bytes all;
+  for (const Bytes bytes : settings.expert_bytes) all += bytes * scenario.model.experts;
+  return all;
+}
+
 namespace {
 
 constexpr Bytes kWorkspace{
@@ -194,12 +200,6 @@ std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
   return sizes;
 }
 
-Bytes all_experts(const Scenario& scenario, const EngineSettings& settings) {
-  Bytes all;
-  for (const Bytes bytes : settings.expert_bytes) all += bytes * scenario.model.experts;
-  return all;
-}
-
 void read_cache(const Section& cache, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
   EngineSettings& s = strategy.settings;
   read_eviction(cache.find("eviction"), cache.find("start"), where, strategy.name, s);
@@ -210,17 +210,16 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
   const Bytes expert = *std::max_element(s.expert_bytes.begin(), s.expert_bytes.end());
   const Bytes least =
       s.cache_scope == CacheScope::layer ? expert * static_cast<std::int64_t>(s.expert_bytes.size()) : expert;
-  const auto gb = [](Bytes b) { return fmt::format("{:.2f} GB", static_cast<double>(b.count) * 1e-9); };
   std::string items;
   for (const auto& [name, bytes] : strategy.bill.items)
-    items += fmt::format("{}{} {}", items.empty() ? "" : " + ", name, gb(bytes));
+    items += fmt::format("{}{} {}", items.empty() ? "" : " + ", name, gigabytes(bytes));
   if (rest < least)
-    throw InputError(
-        where.file(), where.line(),
-        fmt::format("{}: {} does not fit in GPU memory by {}: {} of {} leave {}", strategy.name,
-                    scenario.model.name, gb(least - rest), items, gb(strategy.bill.available), gb(rest)),
-        fmt::format("room for one expert{} ({})", s.cache_scope == CacheScope::layer ? " a layer" : "",
-                    gb(least)));
+    throw InputError(where.file(), where.line(),
+                     fmt::format("{}: {} does not fit in GPU memory by {}: {} of {} leave {}", strategy.name,
+                                 scenario.model.name, gigabytes(least - rest), items,
+                                 gigabytes(strategy.bill.available), gigabytes(rest)),
+                     fmt::format("room for one expert{} ({})",
+                                 s.cache_scope == CacheScope::layer ? " a layer" : "", gigabytes(least)));
   Bytes all;
   for (std::size_t layer = static_cast<std::size_t>(s.cpu_layers); layer < s.expert_bytes.size(); ++layer)
     all += s.expert_bytes[layer] * scenario.model.experts;
@@ -230,10 +229,11 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
     return;
   }
   s.cache_capacity = capacity->bytes();
-  if (s.cache_capacity < least) capacity->fail(fmt::format("auto, or at least one expert: {}", gb(least)));
+  if (s.cache_capacity < least)
+    capacity->fail(fmt::format("auto, or at least one expert: {}", gigabytes(least)));
   if (s.cache_capacity > rest)
-    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gb(rest),
-                               gb(s.cache_capacity - rest)));
+    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gigabytes(rest),
+                               gigabytes(s.cache_capacity - rest)));
 }
 
 void read_prefetch(const Section& prefetch, const std::filesystem::path& folder, Scenario& scenario,

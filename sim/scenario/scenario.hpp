@@ -27,6 +27,10 @@ struct RefusedStrategy {
   std::string name, why;
 };
 
+struct Scenario;
+/// Bytes of all experts, as a strategy of the scenario has them stored.
+Bytes all_experts(const Scenario& scenario, const EngineSettings& settings);
+
 /// Where the routing comes from: a trace file, a profile, or the generator.
 struct RoutingOrigin {
   std::filesystem::path trace;                    // empty for the others

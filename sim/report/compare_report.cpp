@@ -1,8 +1,8 @@
+#include "sim/report/compare_report.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
-
-#include "sim/results/compare.hpp"
 
 namespace specmoe {
 
@@ -24,21 +24,16 @@ std::string heading(const ComparedRow& row) {
 
 std::string compare_table(const std::vector<ComparedRow>& rows) {
   std::string text;
-  const ComparedRow* before = nullptr;
-  // A block begins where the platform changes, or the fastest follow those that were refused or slower.
+  int block = -1;
   for (const ComparedRow& row : rows) {
-    const bool next =
-        !before || row.platform != before->platform ||
-        (row.refused.empty() &&
-         (!before->refused.empty() || row.tokens_per_second.value > before->tokens_per_second.value));
-    if (next) text += heading(row);
+    if (row.block != block) text += heading(row);
+    block = row.block;
     if (row.refused.empty())
       text += fmt::format("{:<38}{:>22}{:>20}{:>22}{:>22}\n", row.strategy,
                           with_interval(row.tokens_per_second, 1, 1), with_interval(row.gain, 1, 2),
                           with_interval(row.hit_rate, 100, 1), with_interval(row.bytes_per_token, 1e-6, 0));
     else
       text += fmt::format("{:<38}-  {}\n", row.strategy, row.refused);
-    before = &row;
   }
   return text +
          "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
