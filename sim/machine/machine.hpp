@@ -66,6 +66,9 @@ class Machine {
   virtual void wait(Stream stream, const Event& event) = 0;
   /// The host waits for the event, and goes on HostCalls::synchronize later; also if it was reached long ago.
   virtual void synchronize(const Event& event) = 0;
+  /// Whether the host can see that the event was reached, without waiting. For the order of copies, never for what is
+  /// decided. A simulated host sees what had been reached when it last waited.
+  virtual bool reached(const Event& event) const = 0;
   /// When the event was reached. @throws std::logic_error if the host does not know yet that it was.
   virtual Seconds time_of(const Event& event) const = 0;
   /// The host's clock.

@@ -67,6 +67,11 @@ void StreamMachine::wait(Stream stream, const Event& event) {
 
 void StreamMachine::synchronize(const Event& event) { await(own(event)); }
 
+bool StreamMachine::reached(const Event& event) const {
+  const StreamEvent& mine = own(event);
+  return mine.reached && mine.date <= clock_;
+}
+
 // An event that the simulation has reached lies in the host's past, since the host's clock is never behind.
 Seconds StreamMachine::time_of(const Event& event) const {
   const StreamEvent& mine = own(event);

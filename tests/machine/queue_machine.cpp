@@ -238,6 +238,10 @@ void QueueMachine::wait(Stream stream, const Event& event) {
 
 void QueueMachine::synchronize(const Event& event) { await(std::dynamic_pointer_cast<Moment>(event)); }
 
+bool QueueMachine::reached(const Event& event) const {
+  return dynamic_cast<const Moment&>(*event).date <= host_;
+}
+
 Seconds QueueMachine::time_of(const Event& event) const {
   const double date = dynamic_cast<const Moment&>(*event).date;
   if (date > host_) throw std::logic_error("time_of: the event has not been reached");

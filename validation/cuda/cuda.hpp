@@ -77,6 +77,11 @@ class OwnedEvent {
   operator cudaEvent_t() const { return event_; }
   void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void synchronize() const { check(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
+  bool reached() const {
+    const cudaError_t status = cudaEventQuery(event_);
+    if (status != cudaErrorNotReady) check(status, "cudaEventQuery");
+    return status == cudaSuccess;
+  }
 
  private:
   cudaEvent_t event_ = nullptr;

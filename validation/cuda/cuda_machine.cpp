@@ -196,6 +196,8 @@ void CudaMachine::wait(Stream stream, const Event& event) {
 
 void CudaMachine::synchronize(const Event& event) { CudaEvent::of(event).synchronize(); }
 
+bool CudaMachine::reached(const Event& event) const { return CudaEvent::of(event).reached(); }
+
 Seconds CudaMachine::time_of(const Event& event) const {
   return {seconds_between(base_, CudaEvent::of(event))};
 }
