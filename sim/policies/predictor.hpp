@@ -13,6 +13,7 @@
 #include "models/moe/routing/routing.hpp"
 #include "sim/base/random.hpp"
 #include "sim/policies/parameters.hpp"
+#include "sim/policies/predictor_network.hpp"
 #include "sim/policies/step_routing.hpp"
 
 namespace specmoe {
@@ -50,6 +51,8 @@ class Predictor {
                        std::vector<ExpertId>& out) = 0;
   /// Whether predicting costs the device the router of the predicted layer.
   virtual bool runs_router() const { return false; }
+  /// What it computes, where it knows; nullptr for nothing that would be charged.
+  virtual const PredictorNetwork* network() const { return nullptr; }
 };
 
 struct PredictorKind {

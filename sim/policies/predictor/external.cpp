@@ -6,18 +6,29 @@
 //                           of the first ones of the token after); the most wanted first, -1 for nobody
 //   /confidence             float32 [token, layer, distance - 1, rank], optional
 //   /requests/first_token   int64 [request]: a request's rows are contiguous, in order of position, as in the trace
+//   /network                group, optional: what computed them, so that it can be charged (prefetch.network).
+//                           attributes: name, text; parameters, int64 (by default the elements of all matrices below)
+//   /network/step           int64 [n, 3], matrix products that run once a step, from its tokens: rows a token, inner,
+//                           columns
+//   /network/layer          the same of what runs at each MoE layer when its routing has become known
+//   /network/step_attention, /network/layer_attention
+//                           int64 [n, 3]: heads, head width, keys that a token's query attends to (-1: all tokens of
+//                           its request up to itself). All four are optional
 //
 // so with h5py
 //
 //   f = h5py.File("p.h5", "w"); f.attrs.update(format="specmoe-predictions", version=1, layers=24, experts=32)
 //   f["experts"] = np.int16(...); f["requests/first_token"] = np.int64([0, 37, ...])
+//   f.create_group("network").attrs.update(name="mlp", parameters=430000)
+//   f["network/layer"] = np.int64([[1, 320, 960], [1, 960, 128]])
 //
-// Names what has at least `confidence`, where the file has confidences. What it costs to predict is not charged. Rows are
-// read as they are needed.
+// Names what has at least `confidence`, where the file has confidences. Rows are read as they are needed.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
@@ -58,6 +69,7 @@ class External : public Predictor {
       if (first_token_[i] < (i ? first_token_[i - 1] : 0) || first_token_[i] > tokens_)
         fail(fmt::format("request {} starts at token {}", i, first_token_[i]),
              "ascending tokens of the file");
+    if (file_.exists("/network")) read_network();
   }
 
   void predict(const StepRouting& step, const StepRouting* next, int layer, int distance,
@@ -82,6 +94,8 @@ class External : public Predictor {
     }
   }
 
+  const PredictorNetwork* network() const override { return network_ ? &*network_ : nullptr; }
+
  private:
   struct Block {
     std::int64_t first = 0, rows = 0;  // of its request
@@ -91,6 +105,39 @@ class External : public Predictor {
 
   [[noreturn]] void fail(const std::string& what, const std::string& expected) const {
     throw InputError(file_.name(), 0, what, expected);
+  }
+  // [n, 3] of integers of at least 1; of the last column `least` will do. Nothing if it is not there.
+  std::vector<std::array<std::int64_t, 3>> read_triples(const std::string& path, std::int64_t least) const {
+    std::vector<std::array<std::int64_t, 3>> triples;
+    if (!file_.exists(path)) return triples;
+    const auto shape = file_.shape(path);
+    if (shape.size() != 2 || shape[1] != 3) fail(path + " has another shape", "[n, 3]");
+    const auto numbers = file_.read<std::int64_t>(path);
+    for (std::size_t i = 0; i < numbers.size(); i += 3) {
+      const std::array triple{numbers[i], numbers[i + 1], numbers[i + 2]};
+      if (std::min(triple[0], triple[1]) < 1 || triple[2] < least || triple[2] == 0 ||
+          *std::max_element(triple.begin(), triple.end()) > kMostNetworkSize)
+        fail(fmt::format("{}: row {} is {}, {}, {}", path, i / 3, triple[0], triple[1], triple[2]),
+             fmt::format("1 to {}{}", kMostNetworkSize, least < 0 ? ", or -1 for all keys" : ""));
+      triples.push_back(triple);
+    }
+    return triples;
+  }
+  void read_network() {
+    PredictorNetwork& network = network_.emplace();
+    for (const auto& [name, part] : {std::pair{"step", &network.step}, {"layer", &network.layer}}) {
+      const std::string path = std::string("/network/") + name;
+      for (const auto& [rows, inner, columns] : read_triples(path, 1))
+        part->products.push_back({rows, inner, columns});
+      for (const auto& [heads, width, keys] : read_triples(path + "_attention", -1))
+        part->attention.push_back({heads, width, keys});
+    }
+    if (file_.has("/network", "name")) network.name = file_.get_string("/network", "name");
+    network.parameters =
+        file_.has("/network", "parameters") ? file_.get_integer("/network", "parameters") : network.weights();
+    if (network.parameters < 0 || network.parameters > kMostNetworkParameters)
+      fail(fmt::format("/network: parameters is {}", network.parameters),
+           fmt::format("0 to {}", kMostNetworkParameters));
   }
   const Block& block_of(const StepRouting& step, std::int64_t token) {
     if (token == 0 && blocks_.size() > 1024) blocks_.clear();
@@ -133,6 +180,7 @@ class External : public Predictor {
   std::vector<std::int64_t> first_token_;
   std::map<std::int64_t, Block> blocks_;  // by request
   std::vector<bool> named_;
+  std::optional<PredictorNetwork> network_;
 };
 
 }  // namespace
