@@ -7,6 +7,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/engine/expert_kernels.hpp"
 #include "sim/engine/expert_store.hpp"
+#include "sim/engine/predictor_pass.hpp"
 
 namespace specmoe {
 
@@ -48,7 +49,8 @@ class Engine {
         observer_(observer),
         kernels_(machine.platform(), model, settings),
         compute_(machine.open_stream(settings.gpu, "compute")),
-        store_(machine, model, source, workload, settings, compute_, kernels_) {
+        store_(machine, model, source, workload, settings, compute_, kernels_),
+        pass_(machine, settings, compute_, model.top_k) {
     for (const Block& block : model.blocks) graphs_.emplace_back(block, model.shared.has_value());
     const Platform& platform = machine.platform();
     if (platform[platform[settings.gpu].memory].kind != Memory::Kind::unified)
@@ -106,6 +108,7 @@ class Engine {
     works_ = 0;
     begin_work(-1);
     launch(model_.embed(shape), Operator::attention);
+    pass_.begin_step(shape, routing_.end_layer - routing_.first_layer);
     const bool encoder = model_.encoder_decoder() && step.prefill;
     for (int block = 0; block < static_cast<int>(model_.blocks.size()); ++block) {
       const bool is_encoder = model_.blocks[static_cast<std::size_t>(block)].stack == Block::Stack::encoder;
@@ -136,6 +139,7 @@ class Engine {
           break;
         case Operator::router:
           routed = launch_router(index, block.moe_layer, shape);
+          pass_.visit(index, shape, routed);
           break;
         case Operator::feed_forward:
           launch(model_.feed_forward(index, shape.tokens), part);
@@ -175,7 +179,7 @@ class Engine {
   Event launch_router(int index, int layer, const StepShape& shape) {
     launch(model_.route(index, shape.tokens), Operator::router);
     std::int64_t answers = 1;
-    if (store_.predictor() && store_.predictor()->runs_router())
+    if (!settings_.predictor_cost && store_.predictor() && store_.predictor()->runs_router())
       for (int distance = 1; distance <= settings_.window; ++distance)
         if (const auto target = look_ahead(routing_, nullptr, layer, distance)) {
           // The predictor's cost, no part of the model's critical path.
@@ -205,7 +209,7 @@ class Engine {
       kernels_.for_each(index, store_.ready(),
                         [&](const auto& kernels) { launch(kernels, Operator::experts); });
       // Prefetches queue behind the layer's own loads, and are issued while the device is busy.
-      if (i == 0) store_.prefetch(routing_, next, layer, record_);
+      if (i == 0) store_.prefetch(routing_, next, layer, pass_.answer(), record_);
       store_.computed(store_.ready());
       while (const auto use = store_.next_awaited(record_)) {
         launch(kernels_.one(index, *use), Operator::experts);
@@ -224,6 +228,7 @@ class Engine {
   ExpertKernels kernels_;
   Stream compute_;
   ExpertStore store_;
+  PredictorPass pass_;
   MemoryId host_;
   std::vector<LayerGraph> graphs_;
   StepRouting routing_, next_routing_;

@@ -46,6 +46,22 @@ struct HostCacheSettings {
   const EvictionKind* eviction = nullptr;
 };
 
+/// What it costs to compute predictions.
+struct PredictorCost {
+  /// On a second stream of the GPU, its compute stream, the CPU; or for nothing.
+  enum class RunsOn { stream, compute, cpu, free };
+
+  PredictorNetwork network;
+  RunsOn runs_on = RunsOn::stream;
+  WeightFormat precision = WeightFormat::bf16;
+
+  /// Of GPU memory.
+  Bytes memory() const {
+    const bool on_gpu = runs_on == RunsOn::stream || runs_on == RunsOn::compute;
+    return on_gpu ? weight_bytes(network.parameters, precision) : Bytes{0};
+  }
+};
+
 struct EngineSettings {
   std::uint64_t seed = 0;
   DeviceId gpu;
@@ -90,10 +106,19 @@ struct EngineSettings {
   bool prefetch_queue = false;
   std::vector<std::vector<double>> accuracy;
   int width = 0;
+  /// Takes the place of what the predictor itself asks of the device; none to charge that alone.
+  std::optional<PredictorCost> predictor_cost;
 
   /// Accesses counted before the run, for placements and predictors by popularity.
   ExpertCounts popularity;
 
+  /// Whether predictions take time.
+  bool charges_predictor() const {
+    return predictor_cost && predictor_cost->runs_on != PredictorCost::RunsOn::free &&
+           !predictor_cost->network.empty();
+  }
+  /// Of the GPU's, taken from what strategies without a predictor have for experts.
+  Bytes predictor_memory() const { return predictor_cost ? predictor_cost->memory() : Bytes{0}; }
   bool wants_weights() const {
     return miss.any() || (eviction && eviction->wants_weights) || (predictor && predictor->wants_weights);
   }

@@ -1,6 +1,7 @@
 #include "sim/engine/expert_loads.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace specmoe {
 
@@ -21,7 +22,8 @@ ExpertLoads::ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource&
                         : settings.expert_bytes),
       gpu_memory_(machine.platform()[settings.gpu].memory),
       copy_source_(settings.expert_home),
-      copies_(machine.open_stream(settings.gpu, "expert copies")),
+      copies_(machine, settings.gpu, "expert copies", settings.charges_predictor()),
+      sizes_differ_(settings.miss.format || std::set(expert_bytes_.begin(), expert_bytes_.end()).size() > 1),
       future_(settings.eviction->needs_future ? future_uses(model, source, workload, settings.deduplicate)
                                               : FutureUses{}),
       cache_({source.layers(), experts_, expert_bytes_, settings.cache_capacity, settings.cache_scope},
@@ -77,25 +79,38 @@ void ExpertLoads::start_full(const EngineSettings& settings, const std::vector<E
 bool ExpertLoads::begin(ExpertId expert, Bytes size, bool ahead, StepRecord& record) {
   scratch_.clear();
   if (!cache_.admit(expert, size, scratch_)) return false;
-  for (const ExpertId leaver : scratch_) let_out(leaver, record);
+  const CopyFor what = ahead ? CopyFor::ahead : CopyFor::demand;
+  const Stream copies = copies_.stream(what);
+  // Of other sizes, they may leave room for more than this one.
+  const std::optional<CopyFor> next = sizes_differ_ ? std::nullopt : std::optional(what);
+  for (const ExpertId leaver : scratch_) let_out(leaver, next, record);
   record.counters.evictions += static_cast<std::int64_t>(scratch_.size());
-  if (slot(expert).last_use) machine_.wait(copies_, slot(expert).last_use);  // of its low-precision copy
-  slot(expert) = {nullptr, nullptr, ahead};
+  if (slot(expert).last_use) machine_.wait(copies, slot(expert).last_use);  // of its low-precision copy
+  slot(expert) = {.prefetched = ahead, .copied_for = what};
   if (host_cache_) {
-    if (const Event landed = host_cache_->fetch(expert, HostReader::copies, record.counters))
-      machine_.wait(copies_, landed);
+    if (const Event landed = host_cache_->fetch(expert, reader(what), record.counters))
+      machine_.wait(copies, landed);
     host_cache_->keep(expert);
   }
   return true;
 }
 
-void ExpertLoads::let_out(ExpertId expert, StepRecord& record) {
+void ExpertLoads::follow(CopyFor next, const Slot& leaver) {
+  const Stream copies = copies_.raw(next);
+  if (leaver.last_use) machine_.wait(copies, leaver.last_use);
+  if (next == leaver.copied_for || !copies_.apart()) return;
+  if (leaver.landed) machine_.wait(copies, leaver.landed);
+  if (leaver.pieces) machine_.wait(copies, leaver.pieces);
+}
+
+void ExpertLoads::let_out(ExpertId expert, std::optional<CopyFor> next, StepRecord& record) {
   Slot& left = slot(expert);
   if (left.prefetched) ++record.counters.useless;
-  if (left.last_use) machine_.wait(copies_, left.last_use);
+  follow(next.value_or(CopyFor::demand), left);
+  if (!next && copies_.apart()) follow(CopyFor::ahead, left);
   // Pieces may still be on their way out of the host's cache.
   if (host_cache_ && left.copied < bytes(expert))
-    host_cache_->read(expert, HostReader::copies, machine_.record(copies_));
+    host_cache_->read(expert, reader(left.copied_for), machine_.record(copies_.raw(left.copied_for)));
   left = {};
   if (host_cache_) host_cache_->release(expert);
   if (on_eviction) on_eviction(expert);
@@ -111,15 +126,20 @@ void ExpertLoads::copy_piece(ExpertId expert, bool ahead, StepRecord& record) {
   Slot& target = slot(expert);
   const char* name = ahead ? "prefetch" : is_low(expert) ? "load low" : "load";
   const Seconds before = machine_.now();
-  machine_.copy(copies_, copy_source_, gpu_memory_, size, settings_.host_memory,
+  const Stream copies = copies_.more(target.copied_for);
+  machine_.copy(copies, copy_source_, gpu_memory_, size, settings_.host_memory,
                 {name, block_of_[static_cast<std::size_t>(expert.layer)], expert.expert, target.copied});
   // From pageable memory the call itself takes as long as the copy, and the host cannot launch what comes next.
   if (settings_.host_memory == HostMemory::pageable) record.expert_wait += machine_.now() - before;
   target.copied += size;
   (ahead ? record.counters.prefetch_bytes : record.counters.demand_bytes) += size;
-  if (is_partial(expert)) return;
-  target.landed = machine_.record(copies_);
-  if (host_cache_) host_cache_->read(expert, HostReader::copies, target.landed);
+  if (is_partial(expert)) {
+    if (copies_.apart()) target.pieces = machine_.record(copies);
+    return;
+  }
+  target.landed = machine_.record(copies);
+  target.pieces = nullptr;
+  if (host_cache_) host_cache_->read(expert, reader(target.copied_for), target.landed);
 }
 
 Seconds ExpertLoads::transfer_time(Bytes size) const {
@@ -143,7 +163,7 @@ bool ExpertLoads::load(ExpertId expert, Bytes size, bool ahead, StepRecord& reco
 
 void ExpertLoads::drop(ExpertId expert, StepRecord& record) {
   cache_.remove(expert);
-  let_out(expert, record);
+  let_out(expert, std::nullopt, record);
 }
 
 std::int64_t ExpertLoads::count_unused() const {

@@ -9,15 +9,17 @@
 
 namespace specmoe {
 
-/// All copies into the cache go through one stream: a later copy into a slot that an earlier one was meant for follows
-/// it.
+/// A later copy into a slot that an earlier one was meant for follows it: in its stream, or by an event where copies
+/// ahead have a stream of their own.
 class ExpertLoads {
  public:
   struct Slot {
-    Event landed;             // set while its copy may be under way
-    Event last_use;           // of this layer, so that its successor's copy waits
+    Event landed{};           // set while its copy may be under way
+    Event pieces{};           // likewise while some are still to come, where copies have two streams
+    Event last_use{};         // of this layer, so that its successor's copy waits
     bool prefetched = false;  // and not yet used
-    Bytes copied{};           // of what the cache holds
+    CopyFor copied_for = CopyFor::demand;
+    Bytes copied{};  // of what the cache holds
   };
 
   ExpertLoads(Machine& machine, const MoeModel& model, RoutingSource& source, const Workload& workload,
@@ -44,6 +46,11 @@ class ExpertLoads {
   void drop(ExpertId expert, StepRecord& record);
   /// Begun, and pieces are missing.
   bool is_partial(ExpertId expert) const { return slot(expert).copied < cache_.held_bytes(expert); }
+  /// What is copied ahead from now on waits for `answer`.
+  void wait_for(const Event& answer) {
+    copies_.wait_for(answer);
+    if (host_cache_) host_cache_->wait_for(answer);
+  }
   /// Hears of every expert that leaves.
   std::function<void(ExpertId)> on_eviction;
 
@@ -64,7 +71,12 @@ class ExpertLoads {
     return static_cast<std::size_t>(expert.layer) * static_cast<std::size_t>(experts_) +
            static_cast<std::size_t>(expert.expert);
   }
-  void let_out(ExpertId expert, StepRecord& record);
+  HostReader reader(CopyFor what) const {
+    return copies_.apart() && what == CopyFor::ahead ? HostReader::ahead : HostReader::copies;
+  }
+  // `next` takes the room alone; without it any copy may.
+  void let_out(ExpertId expert, std::optional<CopyFor> next, StepRecord& record);
+  void follow(CopyFor next, const Slot& leaver);
   void start_full(const EngineSettings& settings, const std::vector<ExpertId>& order);
 
   Machine& machine_;
@@ -73,7 +85,8 @@ class ExpertLoads {
   std::vector<Bytes> expert_bytes_;  // [layer]
   std::vector<int> block_of_;        // [layer], for the timeline
   MemoryId gpu_memory_, copy_source_;
-  Stream copies_;
+  CopyStreams copies_;
+  bool sizes_differ_;
   FutureUses future_;
   ExpertCache cache_;
   std::optional<HostCache> host_cache_;

@@ -39,7 +39,10 @@ class ExpertStore {
   std::optional<ExpertUse> next_awaited(StepRecord& record);
   /// Their kernels have been launched: their slots may be taken once these have run.
   void computed(std::span<const ExpertUse> uses);
-  void prefetch(const StepRouting& step, const StepRouting* next, int layer, StepRecord& record) {
+  /// @param answer when predictions are known; nullptr for at once
+  void prefetch(const StepRouting& step, const StepRouting* next, int layer, const Event& answer,
+                StepRecord& record) {
+    if (answer) loads_.wait_for(answer);
     prefetcher_.prefetch(step, next, layer, record);
   }
   /// The layer has been issued: the compute stream waits for the CPU's results, predictions for it have come true or

@@ -12,7 +12,7 @@ HostCache::HostCache(Machine& machine, const RoutingSource& source, const Engine
       experts_(source.experts()),
       expert_bytes_(expert_bytes),
       block_of_(block_of),
-      reads_(machine.open_stream(settings.gpu, "disk reads")),
+      reads_(machine, settings.gpu, "disk reads", settings.charges_predictor()),
       cache_({source.layers(), experts_, expert_bytes, settings.host_cache->capacity, CacheScope::global},
              *settings.host_cache->eviction, {source.layers(), experts_, settings.seed, nullptr}),
       slots_(static_cast<std::size_t>(source.layers() * experts_)) {}
@@ -28,15 +28,16 @@ Event HostCache::fetch(ExpertId expert, HostReader reader, Counters& counters) {
     evicted_.clear();
     if (!cache_.admit(expert, evicted_))
       throw std::logic_error("host cache: smaller than the GPU's cache and one expert");
+    const Stream reads = reads_.stream(reader == HostReader::ahead ? CopyFor::ahead : CopyFor::demand);
     for (const ExpertId leaver : evicted_) {
       for (const Event& last : slot(leaver).last_read)
-        if (last) machine_.wait(reads_, last);
+        if (last) machine_.wait(reads, last);
       slot(leaver) = {};
     }
-    machine_.copy(reads_, disk_, host_, bytes, HostMemory::pinned,
+    machine_.copy(reads, disk_, host_, bytes, HostMemory::pinned,
                   {"read", block_of_[static_cast<std::size_t>(expert.layer)], expert.expert});
-    const Event landed = machine_.record(reads_);
-    slot(expert) = {{landed, landed}, {}};
+    const Event landed = machine_.record(reads);
+    slot(expert) = {{landed, landed, landed}, {}};
     counters.disk_bytes += bytes;
   }
   cache_.landed(expert);

@@ -32,7 +32,7 @@ TEST_CASE("engine: 200 random scenarios on exclusive resources have the event qu
     for (std::size_t i = 0; i < queue.notes.size(); ++i)
       worst = std::max(worst,
                        std::abs(simulated.notes[i] - queue.notes[i]) / std::max(queue.notes[i], queue.end));
-    for (int stream = 0; stream < 6; ++stream) {
+    for (int stream = 0; stream < 10; ++stream) {
       const auto a = simulated.of({stream}), b = queue.of({stream});
       REQUIRE(a.size() == b.size());
       for (std::size_t i = 0; i < b.size(); ++i)

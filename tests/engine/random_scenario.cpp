@@ -163,6 +163,20 @@ RandomScenario random_scenario(std::uint64_t seed, bool contention) {
     e.miss.low_up_to = e.miss.full_up_to + 0.3 * random.uniform();
   }
   if (random.chance(0.2)) e.miss.skip_below = 0.5 * random.uniform();
+  if (random.chance(0.3)) {
+    const bool cpu_computes = e.cpu_layers > 0 || (e.placement && e.placement->uses_cpu);
+    PredictorCost cost;
+    cost.runs_on = static_cast<PredictorCost::RunsOn>(random.below(4));
+    // Without contention the kernels of a device are on one stream.
+    if (!contention && (cost.runs_on == PredictorCost::RunsOn::stream ||
+                        (cost.runs_on == PredictorCost::RunsOn::cpu && cpu_computes)))
+      cost.runs_on = PredictorCost::RunsOn::compute;
+    for (NetworkPart* part : {&cost.network.step, &cost.network.layer}) {
+      if (random.chance(0.6)) part->products = {{pick(1, 3), 64 * pick(1, 8), 64 * pick(1, 8)}};
+      if (random.chance(0.3)) part->attention = {{4, 32, random.chance(0.5) ? -1 : pick(1, 32)}};
+    }
+    e.predictor_cost = cost;
+  }
   return s;
 }
 
