@@ -25,11 +25,18 @@ const EvictionKind& eviction_named(std::string_view name) {
                        [&](const EvictionKind& kind) { return kind.name == name; });
 }
 
+// What experts and a predictor's network have together: equal bytes. Beyond all experts, bytes serve none.
+Bytes bytes_of(const Scenario& scenario, const EngineSettings& s) {
+  return std::max(s.cache_capacity,
+                  std::min(s.cache_capacity + s.predictor_memory(), all_experts(scenario, s)));
+}
+
 // The same machine, memory and engine, and nothing that makes a strategy.
-Strategy plain(const Strategy& of, const char* name, const EvictionKind& eviction) {
+Strategy plain(const Strategy& of, const char* name, Bytes capacity, const EvictionKind& eviction) {
   Strategy strategy;
   strategy.name = name;
   strategy.bill = of.bill;
+  std::erase_if(strategy.bill.items, [](const auto& item) { return item.first == kPredictorItem; });
   EngineSettings& s = strategy.settings;
   s.seed = of.settings.seed;
   s.gpu = of.settings.gpu;
@@ -37,7 +44,7 @@ Strategy plain(const Strategy& of, const char* name, const EvictionKind& evictio
   s.host_memory = of.settings.host_memory;
   s.expert_bytes = of.settings.expert_bytes;
   s.grouped = of.settings.grouped;
-  s.cache_capacity = of.settings.cache_capacity;
+  s.cache_capacity = capacity;
   s.eviction = &eviction;
   s.predictor = &predictor_kinds().front();
   s.start = &start_kinds().front();
@@ -132,14 +139,15 @@ void set_share(Scenario& scenario, double share, std::vector<RefusedStrategy>& r
     const Bytes least = s.cache_scope == CacheScope::layer
                             ? expert * static_cast<std::int64_t>(s.expert_bytes.size())
                             : expert;
-    s.cache_capacity = want;
-    if (want > strategy.bill.rest())
+    s.cache_capacity = want - s.predictor_memory();
+    if (s.cache_capacity > strategy.bill.rest())
+      refused.push_back({strategy.name, "does not fit in GPU memory by " +
+                                            gigabytes(s.cache_capacity - strategy.bill.rest())});
+    else if (s.cache_capacity < least)
       refused.push_back(
-          {strategy.name, "does not fit in GPU memory by " + gigabytes(want - strategy.bill.rest())});
-    else if (want < least)
-      refused.push_back({strategy.name, "smaller than one expert" +
-                                            std::string(least > expert ? " a layer" : "") + ": " +
-                                            gigabytes(least)});
+          {strategy.name, fmt::format("smaller than one expert{}{}: {}", least > expert ? " a layer" : "",
+                                      s.predictor_memory() > Bytes{0} ? " and the predictor's network" : "",
+                                      gigabytes(least + s.predictor_memory()))});
     return !refused.empty() && refused.back().name == strategy.name;
   });
   scenario.text += fmt::format("\n# compared with caches of {} of all experts' bytes\n", share);
@@ -163,13 +171,13 @@ std::vector<ComparedRow> compare_block(int block, Scenario scenario, std::option
       ComparedRow row{platform,
                       scenario.strategies[i].name,
                       block,
-                      s.cache_capacity,
-                      s.cache_capacity / all_experts(scenario, s),
+                      bytes_of(scenario, s),
+                      bytes_of(scenario, s) / all_experts(scenario, s),
                       added[i]};
       const std::vector<Sums>* lru = nullptr;
       for (std::size_t j = 0; j < sums.size(); ++j)
         if (is_plain(scenario.strategies[j].settings, "lru") &&
-            (scenario.strategies[j].settings.cache_capacity == s.cache_capacity || !lru))
+            (scenario.strategies[j].settings.cache_capacity == row.capacity || !lru))
           lru = &sums[j];
       measure(row, sums[i], *lru);
       rows.push_back(row);
@@ -193,21 +201,21 @@ std::vector<bool> add_frame(Scenario& scenario, std::vector<RefusedStrategy>& re
     added.push_back(true);
   };
   std::set<Bytes> sizes;
-  for (const Strategy& strategy : scenario.strategies) sizes.insert(strategy.settings.cache_capacity);
+  for (const Strategy& strategy : scenario.strategies) sizes.insert(bytes_of(scenario, strategy.settings));
   const std::vector<Strategy> own = scenario.strategies;
   for (const Bytes size : sizes) {
     const Strategy* first = nullptr;
     for (const Strategy& strategy : own)
-      if (strategy.settings.cache_capacity == size && !first) first = &strategy;
+      if (bytes_of(scenario, strategy.settings) == size && !first) first = &strategy;
     for (const auto& [name, eviction] : {std::pair(kLru, "lru"), std::pair(kBelady, "belady")})
       if (std::none_of(own.begin(), own.end(), [&, kind = eviction](const Strategy& s) {
             return s.settings.cache_capacity == size && is_plain(s.settings, kind);
           }))
-        add(plain(*first, name, eviction_named(eviction)), sizes.size());
+        add(plain(*first, name, size, eviction_named(eviction)), sizes.size());
   }
-  Strategy resident = plain(own.front(), kResident, eviction_named("lru"));
+  Strategy resident =
+      plain(own.front(), kResident, all_experts(scenario, own.front().settings), eviction_named("lru"));
   EngineSettings& s = resident.settings;
-  s.cache_capacity = all_experts(scenario, s);
   for (const StartKind& kind : start_kinds())
     if (kind.name == "front") s.start = &kind;
   if (s.cache_capacity <= resident.bill.rest())

@@ -20,6 +20,7 @@ struct ComparedRow {
   std::string platform, strategy;
   /// Rows of one platform and choice of cache sizes have the same number.
   int block = 0;
+  /// Of the cache, and of the predictor's network if it has one.
   Bytes capacity;
   /// Of all experts' bytes.
   double share = 0;

@@ -11,9 +11,12 @@
 
 namespace specmoe {
 
+/// The item of a predictor's network, which strategies without one have for experts.
+inline constexpr const char* kPredictorItem = "predictor";
+
 /// All that must be in GPU memory at once, item by item; what is left is the expert cache's.
 struct MemoryBill {
-  std::vector<std::pair<std::string, Bytes>> items;  // weights, kv_cache, activations, workspace, reserved
+  std::vector<std::pair<std::string, Bytes>> items;  // weights, kv_cache, activations, workspace, reserved; predictor
   Bytes available;                                   // of the memory, in all
 
   Bytes taken() const;

@@ -35,18 +35,20 @@ void read_eviction(const std::optional<Yaml>& eviction, const std::optional<Yaml
                      "cache.start: popular, uniform, front or random");
 }
 
-void read_predictor(const std::optional<Yaml>& predictor, const std::filesystem::path& folder,
-                    const MoeModel& model, const Yaml& where, const std::string& strategy,
-                    EngineSettings& settings) {
+std::optional<PredictorNetwork> read_predictor(const std::optional<Yaml>& predictor,
+                                               const std::filesystem::path& folder, const MoeModel& model,
+                                               const Yaml& where, const std::string& strategy,
+                                               EngineSettings& settings) {
   settings.predictor = read_kind(predictor_kinds(), predictor, "name", folder, settings.predictor_parameters);
   if (settings.predictor->needs_accuracy && settings.accuracy.empty())
     throw InputError(where.file(), where.line(), fmt::format("{}: prefetch.accuracy: missing", strategy),
                      fmt::format("the share of experts that \"{}\" names rightly", settings.predictor->name));
   // What comes from a file is opened once here, so that one that is not the model's is refused before anything runs.
-  if (settings.predictor_parameters.files().empty()) return;
+  if (settings.predictor_parameters.files().empty()) return std::nullopt;
   PredictorContext context{model.moe_layers, static_cast<int>(model.experts), static_cast<int>(model.top_k)};
   context.parameters = settings.predictor_parameters;
-  settings.predictor->make(context);
+  const auto made = settings.predictor->make(context);
+  return made->network() ? std::optional(*made->network()) : std::nullopt;
 }
 
 std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers) {

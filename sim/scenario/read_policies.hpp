@@ -16,9 +16,11 @@ namespace specmoe {
 void read_eviction(const std::optional<Yaml>& eviction, const std::optional<Yaml>& start, const Yaml& where,
                    const std::string& strategy, EngineSettings& settings);
 /// After accuracy, width and window have been read. @param folder to which files are relative
-void read_predictor(const std::optional<Yaml>& predictor, const std::filesystem::path& folder,
-                    const MoeModel& model, const Yaml& where, const std::string& strategy,
-                    EngineSettings& settings);
+/// @return the network that its file describes
+std::optional<PredictorNetwork> read_predictor(const std::optional<Yaml>& predictor,
+                                               const std::filesystem::path& folder, const MoeModel& model,
+                                               const Yaml& where, const std::string& strategy,
+                                               EngineSettings& settings);
 /// [layer or one for all][distance - 1]
 std::vector<std::vector<double>> read_accuracy(const Yaml& node, int layers);
 

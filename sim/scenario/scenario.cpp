@@ -12,6 +12,7 @@
 #include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
+#include "sim/scenario/read_network.hpp"
 #include "sim/scenario/read_policies.hpp"
 #include "sim/scenario/read_profile.hpp"
 #include "sim/scenario/read_transfers.hpp"
@@ -228,11 +229,15 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
     s.cache_capacity = std::min(rest, all);
     return;
   }
-  s.cache_capacity = capacity->bytes();
+  // With and without a predictor's network a strategy has the same bytes.
+  const Bytes network = s.predictor_memory();
+  s.cache_capacity = capacity->bytes() - network;
   if (s.cache_capacity < least)
-    capacity->fail(fmt::format("auto, or at least one expert: {}", gigabytes(least)));
+    capacity->fail(fmt::format("auto, or at least one expert{}: {}",
+                               network > Bytes{0} ? " and the predictor's network" : "",
+                               gigabytes(least + network)));
   if (s.cache_capacity > rest)
-    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gigabytes(rest),
+    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gigabytes(rest + network),
                                gigabytes(s.cache_capacity - rest)));
 }
 
@@ -246,8 +251,10 @@ void read_prefetch(const Section& prefetch, const std::filesystem::path& folder,
     s.width = static_cast<int>(width->integer(1, scenario.model.experts));
   if (const auto accuracy = prefetch.find("accuracy"))
     s.accuracy = read_accuracy(*accuracy, scenario.model.moe_layers);
-  read_predictor(prefetch.find("predictor"), folder, scenario.model, where, strategy.name, s);
+  const auto network =
+      read_predictor(prefetch.find("predictor"), folder, scenario.model, where, strategy.name, s);
   for (const auto& [name, file] : s.predictor_parameters.files()) scenario.inputs.push_back(file);
+  read_network(prefetch, network, strategy.name, scenario, s);
 }
 
 Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesystem::path& folder,
@@ -308,13 +315,16 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
     s.grouped = grouped->choice<Grouping>(
         {{"never", Grouping::never}, {"faster", Grouping::faster}, {"always", Grouping::always}});
   const auto workspace = engine.find("workspace");
+  const Section prefetch(
+      node, document, "prefetch",
+      {"predictor", "window", "budget", "accuracy", "width", "queue", "step_budget", "network"});
+  read_prefetch(prefetch, folder, scenario, strategy, node);
   strategy.bill = memory_bill(scenario.platform, s.gpu, scenario.model, scenario.peak,
                               workspace ? workspace->bytes() : kWorkspace);
+  if (const Bytes network = s.predictor_memory(); network > Bytes{0})
+    strategy.bill.items.emplace_back(kPredictorItem, network);
   read_cache(Section(node, document, "cache", {"capacity", "scope", "eviction", "start"}), scenario, strategy,
              node);
-  const Section prefetch(node, document, "prefetch",
-                         {"predictor", "window", "budget", "accuracy", "width", "queue", "step_budget"});
-  read_prefetch(prefetch, folder, scenario, strategy, node);
   read_prefetch_queue(prefetch, scenario, s);
   read_host_cache(node, document, scenario, s);
   return strategy;
