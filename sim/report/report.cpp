@@ -40,36 +40,44 @@ static void add_rare_columns(const ResultsOverview& overview, std::vector<std::v
   };
   const auto add = [&](const char* name, const char* unit, const char* meaning, auto&& used, auto&& cell) {
     const auto& runs = overview.runs;
-    if (std::none_of(runs.begin(), runs.end(),
-                     [&](const auto& run) { return used(run.second.counters) > 0; }))
-      return;
+    if (std::none_of(runs.begin(), runs.end(), [&](const auto& run) { return used(run.second) > 0; })) return;
     rows[0].push_back(name);
     rows[1].push_back(unit);
-    for (std::size_t i = 0; i < runs.size(); ++i) rows[i + 2].push_back(cell(runs[i].second.counters));
+    for (std::size_t i = 0; i < runs.size(); ++i) rows[i + 2].push_back(cell(runs[i].second));
     legend += fmt::format("{}: {}\n", name, meaning);
   };
-  using C = Counters;
+  using S = RunSummary;
   add(
-      "on CPU", "%", "expert accesses that the CPU computed.", [](const C& c) { return c.on_cpu; },
-      [&](const C& c) { return percent(c.on_cpu, c.accesses); });
+      "on CPU", "%", "expert accesses that the CPU computed.", [](const S& s) { return s.counters.on_cpu; },
+      [&](const S& s) { return percent(s.counters.on_cpu, s.counters.accesses); });
   add(
       "low", "%", "(token, expert) pairs computed with a low-precision copy, which costs quality.",
-      [](const C& c) { return c.low_pairs; }, [&](const C& c) { return percent(c.low_pairs, c.routed); });
+      [](const S& s) { return s.counters.low_pairs; },
+      [&](const S& s) { return percent(s.counters.low_pairs, s.counters.routed); });
   add(
       "skipped", "%", "(token, expert) pairs that were not computed, which costs quality.",
-      [](const C& c) { return c.skipped_pairs; },
-      [&](const C& c) { return percent(c.skipped_pairs, c.routed); });
+      [](const S& s) { return s.counters.skipped_pairs; },
+      [&](const S& s) { return percent(s.counters.skipped_pairs, s.counters.routed); });
   add(
       "dropped", "%", "of requested prefetches, still queued when their layer did without them.",
-      [](const C& c) { return c.dropped; }, [&](const C& c) { return percent(c.dropped, c.requested); });
+      [](const S& s) { return s.counters.dropped; },
+      [&](const S& s) { return percent(s.counters.dropped, s.counters.requested); });
+  add(
+      "predictor", "ms (%)", "kernels of the predictor's network a decode step, and as a share of it.",
+      [](const S& s) { return s.predictor_time; },
+      [&](const S& s) {
+        return fmt::format("{} ({}%)", shown(s.predictor_time, 1e3, 3), shown(s.predictor_share, 100, 1));
+      });
   add(
       "host hit", "%", "of the loads and CPU uses of experts on disk, found in the host's cache.",
-      [](const C& c) { return c.host_hits + c.host_misses; },
-      [&](const C& c) { return percent(c.host_hits, c.host_hits + c.host_misses); });
+      [](const S& s) { return s.counters.host_hits + s.counters.host_misses; },
+      [&](const S& s) {
+        return percent(s.counters.host_hits, s.counters.host_hits + s.counters.host_misses);
+      });
   add(
       "disk", "GB", "expert bytes read from the disk into the host's cache.",
-      [](const C& c) { return c.disk_bytes.count; },
-      [&](const C& c) { return shown(static_cast<double>(c.disk_bytes.count), 1e-9, 1); });
+      [](const S& s) { return s.counters.disk_bytes.count; },
+      [&](const S& s) { return shown(static_cast<double>(s.counters.disk_bytes.count), 1e-9, 1); });
 }
 
 std::string console_table(const ResultsOverview& overview) {

@@ -14,7 +14,7 @@ struct Recorder::Columns {
   H5Growing phase, sequences, tokens, routed, accesses, hits, misses, requested, issued, useful, late,
       useless, dropped, on_cpu, skipped, low_pairs, skipped_pairs, host_hits, host_misses, evictions,
       demand_bytes, prefetch_bytes, disk_bytes, start, duration, critical_path, exposed_stall, expert_wait,
-      block_duration, layer_accesses, layer_hits;
+      predictor, block_duration, layer_accesses, layer_hits;
 
   Columns(H5File& file, const MoeModel& model)
       : phase(file, "/steps/phase", Type::int16),
@@ -45,6 +45,7 @@ struct Recorder::Columns {
         critical_path(file, "/steps/critical_path", Type::float64),
         exposed_stall(file, "/steps/exposed_stall", Type::float64),
         expert_wait(file, "/steps/expert_wait", Type::float64),
+        predictor(file, "/steps/predictor", Type::float64),
         block_duration(file, "/layers/duration", Type::float32,
                        {static_cast<std::int64_t>(model.blocks.size())}),
         layer_accesses(file, "/layers/accesses", Type::int32, {model.moe_layers}),
@@ -92,6 +93,7 @@ void Recorder::step_ended(const StepRecord& step) {
   columns_->critical_path.append(step.critical_path.value);
   columns_->exposed_stall.append(step.exposed_stall().value);
   columns_->expert_wait.append(step.expert_wait.value);
+  columns_->predictor.append(predictor_);
   columns_->layer_accesses.append(step.layer_accesses);
   columns_->layer_hits.append(step.layer_hits);
   std::vector<double> durations;
@@ -120,10 +122,12 @@ void Recorder::step_ended(const StepRecord& step) {
     stall_ += step.exposed_stall().value;
     wait_ += step.expert_wait.value;
     path_ += step.critical_path.value;
+    predictor_time_ += predictor_;
     decode_accesses_ += c.accesses;
     decode_hits_ += c.hits;
     decode_late_ += c.late;
   }
+  predictor_ = 0;
   if (timeline_) timeline_->step_ended();
 }
 
@@ -144,6 +148,7 @@ void Recorder::kernel_ended(Stream stream, const Kernel& kernel, Seconds start, 
   StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
   ++use.kernels;
   use.busy += (end - start).value;
+  if (kernel.name == kPredictorKernel) predictor_ += (end - start).value;
   ++summary_.activities;
   if (timeline_) timeline_->kernel(stream, kernel, start, end);
 }
@@ -187,6 +192,8 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.exposed_stall = ratio(stall_, steps);
   s.expert_wait = ratio(wait_, steps);
   s.critical_path = ratio(path_, steps);
+  s.predictor_time = ratio(predictor_time_, steps);
+  s.predictor_share = ratio(predictor_time_, decode_time_);
   double busy = 0;
   for (const StreamUse& stream : streams_)
     if (stream.of_gpu) busy += stream.busy;

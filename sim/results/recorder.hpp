@@ -11,7 +11,8 @@
 //     /steps/{sequences,tokens,routed,accesses,hits,misses,prefetch_requested,prefetch_issued,prefetch_useful,
 //             prefetch_late,prefetch_useless,prefetch_dropped,misses_on_cpu,misses_skipped,low_pairs,skipped_pairs,
 //             host_hits,host_misses,evictions,demand_bytes,prefetch_bytes,disk_bytes}   int64 [step]; see Counters
-//     /steps/{start,duration,critical_path,exposed_stall,expert_wait}                 float64 [step], s
+//     /steps/{start,duration,critical_path,exposed_stall,expert_wait,predictor}       float64 [step], s; predictor: the
+//                          kernels of its network that ended since the step before
 //     /layers/duration     float32 [step, block], s: from the end of the block before; 0 where a block did not run
 //     /layers/{accesses,hits}   int32 [step, MoE layer]
 //     /links/{name,direction}   text [link direction]; disks come last, with direction "disk"
@@ -71,12 +72,13 @@ class Recorder : public EngineObserver, public MachineObserver {
   std::unique_ptr<Columns> columns_;
   RunSummary summary_;
   // Sums over decode steps.
-  double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0;
+  double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0;
   std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
   // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
   bool in_prefill_ = false;
   std::int64_t first_tokens_ = 0;
   double batch_start_ = 0, first_token_time_ = 0;
+  double predictor_ = 0;  // kernels since the last step
   Bytes cache_peak_;
   std::vector<StreamUse> streams_;
   std::vector<LinkUse> links_;  // [2 * link + (forward ? 0 : 1)], then [memory] for disks

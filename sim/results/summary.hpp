@@ -26,6 +26,8 @@ struct RunSummary {
   /// itself.
   double exposed_stall = 0, expert_wait = 0, critical_path = 0;
   double gpu_utilisation = 0;
+  /// Mean a decode step of the kernels of the predictor's network, wherever they run; and as a share of the step.
+  double predictor_time = 0, predictor_share = 0;
   Bytes peak_gpu_memory, cache_capacity;
   std::int64_t steps = 0, decoded_tokens = 0, activities = 0;
   Counters counters;
@@ -47,6 +49,8 @@ void for_each_field(Summary& s, Visit&& visit) {
   visit("expert_wait", s.expert_wait);
   visit("critical_path", s.critical_path);
   visit("gpu_utilisation", s.gpu_utilisation);
+  visit("predictor_time", s.predictor_time);
+  visit("predictor_share", s.predictor_share);
   visit("peak_gpu_memory", s.peak_gpu_memory);
   visit("cache_capacity", s.cache_capacity);
   visit("steps", s.steps);
