@@ -183,6 +183,26 @@ TEST_CASE("bad input: policies and predictors are told what they declare, within
             "none.h5: no such file"}});
 }
 
+TEST_CASE("bad input: a predictor's network has shapes, and room beside an expert") {
+  const auto network = [](const std::string& entries) {
+    return "prefetch: {predictor: path, accuracy: 0.9, network: {" + entries + "}}\ncache:";
+  };
+  refuses(
+      {{"cache:", network("runs_on: gpu"),
+        "bad.yaml:9: prefetch.network.runs_on: \"gpu\"; expected one of stream, compute, cpu, free"},
+       {"cache:", network("precision: int3"), "prefetch.network.precision: \"int3\"; expected one of fp32"},
+       {"cache:", network("layers: [[1, 2, 3]]"), "prefetch.network.layers: unknown key; expected \"layer\""},
+       {"cache:", network("runs_on: compute"), "prefetch.network: a map; expected step or layer"},
+       {"cache:", network("layer: [[1, 2]]"), "expected three numbers: rows a token, inner, columns"},
+       {"cache:", network("layer: [[0, 2, 3]]"), "\"0\"; expected a whole number from 1 to 10000000"},
+       {"cache:", network("step_attention: [[1, 2, 0]]"), "expected -1 for all tokens before, or at least 1"},
+       {"cache:", network("layer: [[1, 2, 3]], parameters: -1"), "\"-1\"; expected a number from 0"},
+       {"cache:", network("layer: [[1, 2, 3]], parameters: 1e11"), "+ predictor 200.00 GB"},
+       {"cache:",
+        "prefetch: {predictor: none}\nstrategies: [{name: a, prefetch: {network: {runs_on: free}}}]\ncache:",
+        "prefetch.network: a map; expected no such key without a predictor"}});
+}
+
 TEST_CASE("bad input: what does not fit says by how much") {
   refuses({{"model: qwen1.5-moe-a2.7b", "model: glam-64b-64e", "GB too much"},
            {"prompt_tokens: 4, output_tokens: 4", "prompt_tokens: 400000, output_tokens: 4",

@@ -93,6 +93,24 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("compare: a predictor's network comes out of the strategy's bytes, and the table tells its time") {
+  const TemporaryFolder folder;
+  folder.write("a.yaml",
+               kScenario +
+                   "  - {name: net, prefetch: {predictor: path, accuracy: 0.9, network: {layer: [[1, 1000, "
+                   "1000]], parameters: 5e7}}}\n");
+  const CommandResult result =
+      specmoe_command(folder, "compare a.yaml --share 0.25 --out out --format csv --platform h100_sxm_80gb");
+  REQUIRE_MESSAGE(result.status == 0, result.err);
+  const auto rows = fields(result.out);
+  CHECK(rows.size() == 7);  // no other plain LRU
+  for (const char* name : {"\"net\"", "\"gate\"", "LRU (frame)"})
+    CHECK(row_of(rows, name)[2] == "6228541440");
+  const CommandResult run = specmoe_command(folder, "run a.yaml --platform h100_sxm_80gb --out run");
+  REQUIRE_MESSAGE(run.status == 0, run.err);
+  CHECK(run.out.find("kernels of the predictor's network a decode step") != std::string::npos);
+}
+
 TEST_CASE("compare: a scenario's own plain LRU is the frame's, and what does not fit says by how much") {
   const TemporaryFolder folder;
   folder.write("a.yaml", kScenario + "  - {name: mine}\n");

@@ -45,6 +45,34 @@ TEST_CASE("external: reads the rows of the requests' tokens, by layer and distan
   CHECK(ask(*predictor, second, nullptr, 0, 1) == Ids{{1, 3}, {1, 1}});
   CHECK(ask(*make("sure.h5", 0.5), both, nullptr, 0, 1) == Ids{{1, 1}, {1, 4}, {1, 5}});
 
+  SUBCASE("a group /network says what computed them") {
+    CHECK(predictor->network() == nullptr);
+    const auto describe = [&](const char* name, std::vector<std::int64_t> layer,
+                              std::vector<std::int64_t> shape) {
+      write(name, 8, false);
+      H5File file = H5File::modify(folder / name);
+      file.set("/network", "name", "mlp");
+      file.set("/network", "parameters", std::int64_t{12'345});
+      file.write<std::int64_t>("/network/layer", layer, shape);
+      file.write<std::int64_t>("/network/step_attention", std::vector<std::int64_t>{4, 64, -1}, {1, 3});
+    };
+    describe("n.h5", {3, 320, 960, 1, 960, 8}, {2, 3});
+    const auto described = make("n.h5");
+    const PredictorNetwork* const network = described->network();
+    REQUIRE(network);
+    CHECK(network->name == "mlp");
+    CHECK(network->parameters == 12'345);
+    CHECK(network->layer.products == std::vector<NetworkProduct>{{3, 320, 960}, {1, 960, 8}});
+    CHECK(network->step.products.empty());
+    CHECK(network->step.attention == std::vector<NetworkAttention>{{4, 64, -1}});
+    describe("flat.h5", {3, 320, 960}, {3});
+    CHECK(message_of([&] { make("flat.h5"); }).find("/network/layer has another shape; expected [n, 3]") !=
+          std::string::npos);
+    describe("none.h5", {3, 0, 960}, {1, 3});
+    CHECK(message_of([&] { make("none.h5"); }).find("/network/layer: row 0 is 3, 0, 960") !=
+          std::string::npos);
+  }
+
   second.rows = {2};
   CHECK(message_of([&] {
           ask(*predictor, second, nullptr, 0, 1);

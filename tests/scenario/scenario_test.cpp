@@ -86,6 +86,45 @@ cache: {{capacity: auto, eviction: lru, start: popular}}
   CHECK(scenario("{name: qwen3-30b-a3b, top_k: 6}", "qwen3-30b-a3b").routing.open()->top_k() == 6);
 }
 
+TEST_CASE("scenario: a predictor's network takes its bytes from the cache, given or automatic") {
+  const TemporaryFolder folder;
+  folder.write("three.yaml", kThree);
+  const auto load_with = [&](const std::string& cache) {
+    folder.write("s.yaml", fmt::format(R"(name: s
+seed: 1
+platform: rtx4090
+model: mixtral-8x7b
+routing:
+  generate: {{zipf: 0.5, reuse: 0.3, correlation: 0}}
+workload: {{requests: 1, batch: 1, prompt_tokens: 4, output_tokens: 4}}
+cache: {{capacity: {}}}
+prefetch: {{predictor: path, accuracy: 0.9}}
+strategies:
+  - {{name: router}}
+  - {{name: stream, prefetch: {{network: {{layer: [[1, 1000, 2000]], parameters: 8.4e6}}}}}}
+  - {{name: cpu, prefetch: {{network: {{layer: [[1, 1000, 2000]], runs_on: cpu}}}}}}
+  - {{name: wide, prefetch: {{network: {{step: [[3, 1000, 2000]], runs_on: compute, precision: fp32}}}}}}
+  - {{name: free, prefetch: {{network: {{runs_on: free}}}}}}
+)",
+                                       cache));
+    return Scenario::load(folder / "s.yaml");
+  };
+  for (const char* cache : {"auto", "8 GB"}) {
+    const Scenario scenario = load_with(cache);
+    std::vector<std::int64_t> less;
+    for (const Strategy& strategy : scenario.strategies)
+      less.push_back(
+          (scenario.strategies[0].settings.cache_capacity - strategy.settings.cache_capacity).count);
+    // 8.4e6 x 2 B; 1000 x 2000 parameters of 4 B
+    CHECK(less == std::vector<std::int64_t>{0, 16'800'000, 0, 8'000'000, 0});
+    CHECK(scenario.strategies[1].bill.items.back() == std::pair(std::string("predictor"), Bytes{16'800'000}));
+    CHECK_FALSE(scenario.strategies[0].settings.predictor_cost);
+    CHECK(scenario.notes ==
+          std::vector<std::string>{
+              "free: what predicting costs is not charged: prefetch.network.runs_on is free"});
+  }
+}
+
 TEST_CASE("scenario: model layers keeps the first blocks, their experts and parameters") {
   // Tables 2 x 100 x 64, last norm 64. A block: two norms 2 x 64, attention 4 x 64 x 64. Dense: 3 x 64 x 128.
   // Experts: router 4 x 64, 4 x 3 x 64 x 64 routed.

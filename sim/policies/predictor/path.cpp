@@ -1,7 +1,8 @@
 // ExpertFlow's routing path predictor (arXiv 2410.17954): a small transformer that names the experts of all layers from
 // the tokens, before the first layer runs. Stands for it at a known accuracy, drawn once a step and layer; what was
-// named is not revised as layers pass. Its own cost (7 MB of weights, once a step) is not charged, as ExpertFlow overlaps
-// it with the step before. It is told with the first layer's routing here, so that layer itself is not prefetched.
+// named is not revised as layers pass. Its own cost (7 MB of weights, once a step; ExpertFlow overlaps it with the step
+// before) is not charged unless the scenario gives it a network (prefetch.network.step). It is told with the first
+// layer's routing here, so that layer itself is not prefetched.
 #include "sim/policies/predictor/spoiled.hpp"
 
 namespace specmoe {
