@@ -16,8 +16,9 @@ inline constexpr const char* kPredictorItem = "predictor";
 
 /// All that must be in GPU memory at once, item by item; what is left is the expert cache's.
 struct MemoryBill {
-  std::vector<std::pair<std::string, Bytes>> items;  // weights, kv_cache, activations, workspace, reserved; predictor
-  Bytes available;                                   // of the memory, in all
+  /// weights, kv_cache, activations, workspace, reserved; predictor, where one is charged.
+  std::vector<std::pair<std::string, Bytes>> items;
+  Bytes available;  // of the memory, in all
 
   Bytes taken() const;
   /// What remains for the expert cache; negative when the items alone do not fit.
