@@ -12,14 +12,15 @@
 namespace specmoe {
 
 /// Distance d, seen from layer l of a row, is layer l + d of the row; past the last layer, l + d - layers of the row
-/// after.
+/// after. That row is as far as predictions go: in a model of fewer than kDistances layers some have no target.
 struct TargetLayer {
-  int layer = 0;
+  int layer = 0;  // -1 = none
   bool next_row = false;
 };
 inline TargetLayer target_layer(int layers, int layer, int distance) {
   const int ahead = layer + distance;
-  return ahead < layers ? TargetLayer{ahead, false} : TargetLayer{(ahead - layers) % layers, true};
+  if (ahead < layers) return {ahead, false};
+  return {ahead < 2 * layers ? ahead - layers : -1, true};
 }
 
 class Guesser {
@@ -52,5 +53,7 @@ struct BaselineKind {
 
 /// The visible table of baselines/, simplest first.
 std::span<const BaselineKind> baseline_kinds();
+/// @throws InputError that lists them.
+const BaselineKind& baseline_named(const std::string& name);
 
 }  // namespace specmoe

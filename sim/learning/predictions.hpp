@@ -47,7 +47,8 @@ struct NetworkCost {
   std::vector<std::array<std::int64_t, 3>> step_attention, layer_attention;
 };
 
-/// Streams request by request. A file that is not finished is removed again.
+/// Streams request by request. Confidences keep 12 bits of their mantissa, which halves the file. A file that is not
+/// finished is removed again. Beside the layout in external.cpp:
 ///
 ///   /network                        optional; attributes name, parameters
 ///   /network/step, /network/layer   int64 [n, 3], as NetworkCost; likewise step_attention, layer_attention

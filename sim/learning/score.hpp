@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/learning/guesser.hpp"
@@ -56,7 +57,10 @@ class Score {
 
   int layers() const { return layers_; }
   int top_k() const { return top_k_; }
-  std::vector<int> recall_budgets() const;  // ascending, top_k among them
+  const std::vector<int>& recall_budgets() const { return recall_at_; }  // ascending, top_k among them
+  const std::vector<int>& coverage_budgets() const {
+    return coverage_at_;
+  }  // those of 1, 2, 3 top_k that are named
   const std::vector<int>& requests() const { return requests_; }
   /// Rows with truth in a place.
   std::int64_t rows(const Where& where) const;
@@ -73,11 +77,17 @@ class Score {
  private:
   friend Estimate ratio(const Score&, const Score&, const Metric&, const Where&, std::uint64_t);
   friend Estimate difference(const Score&, const Score&, const Metric&, const Where&, std::uint64_t);
-  struct Sums;
+  struct Share {
+    std::int64_t right = 0, of = 0;
+  };
+  Share share(std::size_t request, const Metric& metric, const Where& where) const;
+  std::vector<Share> shares(const Metric& metric, const Where& where) const;
+  static std::pair<std::vector<Share>, std::vector<Share>> paired(const Score&, const Score&, const Metric&,
+                                                                  const Where&);
 
   int layers_ = 0, experts_ = 0, top_k_ = 0, ranks_ = 0;
-  ScoreOptions options_;
-  std::vector<int> recall_at_, coverage_at_;
+  bool decode_only_ = false;
+  std::vector<int> recall_at_, coverage_at_;  // ascending
   std::vector<int> requests_;
   std::vector<std::vector<std::int64_t>> counts_;  // [request] -> [distance - 1, target layer, counter]
   std::vector<std::array<std::array<Bin, 10>, kDistances>> bins_;  // [request][distance - 1]
