@@ -1,5 +1,5 @@
 // The mean, over the present layer's experts, of the shares of tokens at them that went on to an expert of the target
-// layer: P(to | from). Of a token's experts each counts alike: by gate weight it was no better on gpt-oss-20b.
+// layer: P(to | from). Where gate weights are recorded, an expert counts by its weight, learnt from and asked.
 #include "sim/learning/baselines/shares.hpp"
 
 namespace specmoe {
@@ -18,24 +18,21 @@ class Transition : public Guesser {
         const TargetLayer target = target_layer(data.layers, layer, distance);
         if (target.layer < 0) continue;
         float* table = table_of(layer, distance, n);
-        std::vector<double> seen(n);
+        std::vector<double> seen(n), went(n * n);
         for (const int r : train) {
           const auto& request = data.requests.at(static_cast<std::size_t>(r));
           for (std::int64_t row = request.first_row; row + target.next_row < request.first_row + request.rows;
                ++row)
-            for (const std::int16_t from : data.chosen_at(row, layer)) {
-              if (from < 0) continue;
-              ++seen[static_cast<std::size_t>(from)];
+            each_present(data, row, layer, [&](std::size_t from, float weight) {
+              seen[from] += weight;
               for (const std::int16_t to : data.chosen_at(row + target.next_row, target.layer))
-                if (to >= 0) table[static_cast<std::size_t>(from) * n + static_cast<std::size_t>(to)] += 1;
-            }
+                if (to >= 0) went[from * n + static_cast<std::size_t>(to)] += weight;
+            });
         }
         const auto popular = popularity_.of(target.layer);
         for (std::size_t from = 0; from < n; ++from)
-          for (std::size_t to = 0; to < n; ++to) {
-            float& share = table[from * n + to];
-            share = (share + popular[to]) / static_cast<float>(seen[from] + 1);
-          }
+          for (std::size_t to = 0; to < n; ++to)
+            table[from * n + to] = static_cast<float>((went[from * n + to] + popular[to]) / (seen[from] + 1));
       }
   }
   void score(const LearningData& data, int request, std::vector<float>& scores) override {
@@ -44,21 +41,29 @@ class Transition : public Guesser {
     each_guess(data, request, scores,
                [&](std::int64_t row, int layer, int distance, TargetLayer target, std::span<float> out) {
                  const float* table = table_of(layer, distance, n);
-                 int present = 0;
-                 for (const std::int16_t from : data.chosen_at(first + row, layer)) {
-                   if (from < 0) continue;
-                   ++present;
-                   const float* shares = table + static_cast<std::size_t>(from) * n;
-                   for (std::size_t to = 0; to < n; ++to) out[to] += shares[to];
-                 }
+                 float present = 0;
+                 each_present(data, first + row, layer, [&](std::size_t from, float weight) {
+                   present += weight;
+                   const float* shares = table + from * n;
+                   for (std::size_t to = 0; to < n; ++to) out[to] += weight * shares[to];
+                 });
                  if (present == 0)
                    std::ranges::copy(popularity_.of(target.layer), out.begin());
                  else
-                   for (float& score : out) score /= static_cast<float>(present);
+                   for (float& score : out) score /= present;
                });
   }
 
  private:
+  template <class Visit>
+  static void each_present(const LearningData& data, std::int64_t row, int layer, const Visit& visit) {
+    const auto chosen = data.chosen_at(row, layer);
+    const auto weights = data.weights_at(row, layer);
+    for (std::size_t rank = 0; rank < chosen.size(); ++rank)
+      if (chosen[rank] >= 0)
+        visit(static_cast<std::size_t>(chosen[rank]),
+              weights.empty() ? 1.0F : std::max(weights[rank], 1e-6F));
+  }
   float* table_of(int layer, int distance, std::size_t n) {
     return &tables_[static_cast<std::size_t>(layer * kDistances + distance - 1) * n * n];
   }
