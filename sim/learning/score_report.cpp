@@ -49,7 +49,7 @@ std::string csv_text(const std::string& text) {
 std::string score_table(std::span<const ScoredGuesser> guessers) {
   if (guessers.empty()) return "";
   const int k = guessers[0].score.top_k();
-  std::size_t width = 10;
+  std::size_t width = 19;
   for (const auto& guesser : guessers) width = std::max(width, guesser.name.size());
   const Score *popularity = score_named(guessers, "popularity"),
               *transition = score_named(guessers, "transition");
@@ -65,14 +65,15 @@ std::string score_table(std::span<const ScoredGuesser> guessers) {
     for (int distance = 1; distance <= kDistances; ++distance) {
       const Where where{distance, next_token, -1};
       if (guessers[0].score.rows(where) == 0) continue;
-      add(fmt::format("{} ahead", distance), std::string("top-1"), fmt::format("recall@{}", k),
-          std::string("over popularity"), std::string("over transition"), fmt::format("all@{}", k),
-          fmt::format("all@{}", 2 * k), fmt::format("all@{}", 3 * k), std::string(next_token ? "" : "ECE"));
+      add(fmt::format("{} ahead{}", distance, next_token ? ", next token" : ""), std::string("top-1"),
+          fmt::format("recall@{}", k), std::string("over popularity"), std::string("over transition"),
+          fmt::format("all@{}", k), fmt::format("all@{}", 2 * k), fmt::format("all@{}", 3 * k),
+          std::string(next_token ? "" : "ECE"));
       for (const auto& [name, score, probabilities] : guessers)
-        add(name + (next_token ? ", next token" : ""), percent(score.value({top1}, where)),
-            percent(score.estimate({recall}, where)), times(score, popularity, where),
-            times(score, transition, where), percent(score.value({coverage, k}, where)),
-            percent(score.value({coverage, 2 * k}, where)), percent(score.value({coverage, 3 * k}, where)),
+        add(name, percent(score.value({top1}, where)), percent(score.estimate({recall}, where)),
+            times(score, popularity, where), times(score, transition, where),
+            percent(score.value({coverage, k}, where)), percent(score.value({coverage, 2 * k}, where)),
+            percent(score.value({coverage, 3 * k}, where)),
             std::string(next_token      ? ""
                         : probabilities ? percent(score.calibration_error(distance))
                                         : "-"));

@@ -47,7 +47,7 @@ TEST_CASE("baselines: none sees what comes later") {
     for (const int layers : {2, 6}) {
       CAPTURE(kind.name);
       CAPTURE(layers);
-      const LearningData data = random_data(layers, 8, 2, 6, 7, 3);
+      const LearningData data = random_recording(layers, 8, 2, 6, 7, 3);
       const auto guesser = fitted(std::string(kind.name), data, {0, 1, 2, 3}, {4});
       const Scores before = scores_of(*guesser, data, 5);
       REQUIRE(before.size() == score_size(data, 5));
@@ -71,7 +71,7 @@ TEST_CASE("baselines: none sees what comes later") {
 TEST_CASE("baselines: none learns from other requests than it is given") {
   for (const auto& kind : baseline_kinds()) {
     CAPTURE(kind.name);
-    const LearningData data = random_data(3, 8, 2, 6, 7, 4);
+    const LearningData data = random_recording(3, 8, 2, 6, 7, 4);
     LearningData changed = data;
     auto random = Random::stream(9, "test");
     for (std::int64_t row = data.requests[5].first_row; row < data.rows(); ++row)
@@ -84,7 +84,7 @@ TEST_CASE("baselines: none learns from other requests than it is given") {
 TEST_CASE("baselines: do without weights and token ids") {
   for (const auto& kind : baseline_kinds()) {
     CAPTURE(kind.name);
-    LearningData data = random_data(3, 8, 2, 4, 7, 5);
+    LearningData data = random_recording(3, 8, 2, 4, 7, 5);
     data.has_weights = data.has_token_ids = false;
     data.weights.clear();
     data.token_ids.clear();
@@ -97,7 +97,7 @@ TEST_CASE("baselines: do without weights and token ids") {
 }
 
 TEST_CASE("uniform: top-k of the experts are right") {
-  const LearningData data = random_data(6, 8, 2, 40, 30, 6);
+  const LearningData data = random_recording(6, 8, 2, 40, 30, 6);
   const auto guesser = fitted("uniform", data, {0});
   std::vector<int> all;
   for (int r = 0; r < 40; ++r) all.push_back(r);

@@ -12,7 +12,7 @@ using namespace specmoe::testing;
 
 TEST_CASE("learning data: what a trace holds, written and read again") {
   const TemporaryFolder folder;
-  const LearningData data = random_data(3, 7, 2, 4, 6, 1);
+  const LearningData data = random_recording(3, 7, 2, 4, 6, 1);
   const std::vector<int> all{0, 1, 2, 3}, some{3, 1};
   write_trace(data, all, folder / "t.h5");
   const LearningData again = load_learning_data(*RoutingTrace::open(folder / "t.h5"));
@@ -32,9 +32,9 @@ TEST_CASE("learning data: what a trace holds, written and read again") {
   CHECK(few.token_ids[6] == data.token_ids[6]);
 }
 
-TEST_CASE("learning data: the first requests and rows only; the vocabulary stays the whole trace's") {
+TEST_CASE("learning data: the first requests and rows only, the vocabulary stays the whole trace's") {
   const TemporaryFolder folder;
-  LearningData data = random_data(2, 5, 1, 3, 4, 2);
+  LearningData data = random_recording(2, 5, 1, 3, 4, 2);
   data.token_ids.back() = 99;
   write_trace(data, std::vector<int>{0, 1, 2}, folder / "t.h5");
   const auto trace = RoutingTrace::open(folder / "t.h5");
@@ -50,7 +50,7 @@ TEST_CASE("learning data: the first requests and rows only; the vocabulary stays
 
 TEST_CASE("trace: token ids are read, and asked for in vain where there are none") {
   const TemporaryFolder folder;
-  LearningData data = random_data(2, 5, 1, 2, 4, 3);
+  LearningData data = random_recording(2, 5, 1, 2, 4, 3);
   const auto write = [&] { write_trace(data, std::vector<int>{0, 1}, folder / "t.h5"); };
   write();
   std::vector<std::int32_t> ids(2);
@@ -74,7 +74,7 @@ TEST_CASE("trace: token ids are read, and asked for in vain where there are none
 
 TEST_CASE("learning data: hidden states in pieces") {
   const TemporaryFolder folder;
-  const LearningData data = random_data(2, 5, 1, 1, 3, 4);
+  const LearningData data = random_recording(2, 5, 1, 1, 3, 4);
   write_trace(data, std::vector<int>{0}, folder / "t.h5");
   CHECK_FALSE(HiddenStates::recorded(folder / "t.h5"));
   CHECK(message_of([&] { HiddenStates(folder / "t.h5"); }).find("has no hidden states") != std::string::npos);

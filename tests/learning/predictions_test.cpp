@@ -45,7 +45,7 @@ TEST_CASE(
 TEST_CASE(
     "predictions: the simulator's external predictor reads the file, row by row as the trace beside it") {
   const TemporaryFolder folder;
-  const LearningData data = random_data(3, 12, 2, 3, 5, 1);
+  const LearningData data = random_recording(3, 12, 2, 3, 5, 1);
   const std::vector<int> requests{2, 0};
   NetworkCost cost{"tiny", 1234, {{1, 8, 16}}, {{1, 8, 4}, {1, 4, 12}}, {}, {{2, 4, -1}}};
   std::vector<Predictions> made;
@@ -99,7 +99,7 @@ TEST_CASE(
 
 TEST_CASE("predictions: a file that is not finished is not there") {
   const TemporaryFolder folder;
-  const LearningData data = random_data(2, 12, 2, 1, 2, 1);
+  const LearningData data = random_recording(2, 12, 2, 1, 2, 1);
   { PredictionsWriter writer(folder / "p.h5", data); }
   CHECK_FALSE(std::filesystem::exists(folder / "p.h5"));
   CHECK_FALSE(std::filesystem::exists((folder / "p.h5").string() + ".unfinished"));

@@ -103,7 +103,7 @@ TEST_CASE("score: calibration of what is named") {
         doctest::Approx((.05 + .15 + .75 + .65 + .55 + .45 + .35 + .25 + .15 + .05) / 10));
 }
 
-TEST_CASE("score: intervals over requests; comparisons are paired") {
+TEST_CASE("score: intervals over requests, and comparisons are paired") {
   LearningData data = empty_data(2, 12, 1);
   // Every second request is guessed by naming 0; naming 11 is right half as often, on some of these.
   for (int r = 0; r < 40; ++r) {
@@ -157,7 +157,7 @@ TEST_CASE("score: the table and the CSV name every guesser, with lifts over popu
   CHECK(table.find("0.33 [0.33, 0.33]") != std::string::npos);
   const std::string csv = score_csv(all);
   CHECK(csv.find("guesser,distance,target_token,target_layer,rows,top_1,") == 0);
-  CHECK(csv.find("\nmine,1,same,all,3,0,0.166667,0.166667,") != std::string::npos);
+  CHECK(csv.find("\nmine,1,same,all,3,0.333333,0.166667,0.166667,") != std::string::npos);
   CHECK(csv.find("\nmine,1,next,0,2,") != std::string::npos);
   // As many commas in each line.
   const auto commas = std::count(csv.begin(), csv.begin() + static_cast<std::ptrdiff_t>(csv.find('\n')), ',');

@@ -38,8 +38,8 @@ inline void randomise(LearningData& data, std::int64_t row, int layer, Random& r
   }
 }
 
-inline LearningData random_data(int layers, int experts, int top_k, int requests, std::int64_t rows,
-                                std::uint64_t seed) {
+inline LearningData random_recording(int layers, int experts, int top_k, int requests, std::int64_t rows,
+                                     std::uint64_t seed) {
   LearningData data = empty_data(layers, experts, top_k);
   auto random = Random::stream(seed, "data");
   data.header.has_weights = data.has_weights = true;

@@ -32,7 +32,7 @@ LearningData requests_of(const std::vector<std::string>& labels, const std::vect
 
 }  // namespace
 
-TEST_CASE("split: every request in one part, in the shares asked for; seeded") {
+TEST_CASE("split: every request in one part, in the shares asked for, seeded") {
   const LearningData data = requests_of(std::vector<std::string>(50, "x"));
   const Split split = split_requests(data, {});
   CHECK(split.test.size() == 10);       // 20 % of 50

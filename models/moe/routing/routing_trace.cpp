@@ -244,7 +244,8 @@ void RoutingTrace::read_token_ids(std::int64_t request, std::int64_t first_row, 
   if (rows == 0) return;
   const std::int64_t first_token = first_token_[size(request)] + first_row;
   file_.read_rows<std::int32_t>("/token_ids", first_token, rows, out);
-  const auto wrong = std::find_if(out.begin(), out.end(), [](std::int32_t id) { return id < -1 || id == INT32_MAX; });
+  const auto wrong =
+      std::find_if(out.begin(), out.end(), [](std::int32_t id) { return id < -1 || id == INT32_MAX; });
   if (wrong != out.end())
     throw InputError(file(), 0,
                      fmt::format("/token_ids: {} in token {}", *wrong, first_token + (wrong - out.begin())),
