@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "sim/base/linear.hpp"
+
 namespace specmoe {
 namespace {
 
@@ -48,26 +50,6 @@ class Recall {
   std::vector<std::int16_t> order_;
   std::int64_t right_ = 0, of_ = 0;
 };
-
-// Solves a x = b in place for b's columns; a is symmetric, positive definite, [n, n], and is overwritten (Cholesky).
-void solve(std::vector<double>& a, std::vector<double>& b, std::size_t n, std::size_t columns) {
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j <= i; ++j) {
-      double sum = a[i * n + j];
-      for (std::size_t k = 0; k < j; ++k) sum -= a[i * n + k] * a[j * n + k];
-      a[i * n + j] = i == j ? std::sqrt(sum) : sum / a[j * n + j];
-    }
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t k = 0; k < i; ++k)
-      for (std::size_t c = 0; c < columns; ++c) b[i * columns + c] -= a[i * n + k] * b[k * columns + c];
-    for (std::size_t c = 0; c < columns; ++c) b[i * columns + c] /= a[i * n + i];
-  }
-  for (std::size_t i = n; i-- > 0;) {
-    for (std::size_t k = i + 1; k < n; ++k)
-      for (std::size_t c = 0; c < columns; ++c) b[i * columns + c] -= a[k * n + i] * b[k * columns + c];
-    for (std::size_t c = 0; c < columns; ++c) b[i * columns + c] /= a[i * n + i];
-  }
-}
 
 }  // namespace
 
@@ -140,7 +122,7 @@ double ridge_recall(const DecodedRows& rows) {
       }
     });
     for (std::size_t i = 0; i < features; ++i) normal[i * features + i] += i + 1 < features ? kLambda : 1e-3;
-    solve(normal, weights, features, n);
+    solve_symmetric(normal, weights, features, n);
     each_row(rows, false, [&](const auto& request, std::int64_t row) {
       describe(request, row, layer);
       std::fill(scores.begin(), scores.end(), 0.0);

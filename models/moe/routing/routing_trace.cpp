@@ -237,6 +237,21 @@ void RoutingTrace::read_weights(std::int64_t request, std::int64_t first_row, st
   read_ahead(weight_blocks_, request, first_row, rows, out);
 }
 
+void RoutingTrace::read_token_ids(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                                  std::span<std::int32_t> out) const {
+  if (!header_.has_token_ids) throw InputError(file(), 0, "has no token ids", "a trace recorded with them");
+  require_rows(request, first_row, rows, out.size() * size(row_size()));
+  if (rows == 0) return;
+  const std::int64_t first_token = first_token_[size(request)] + first_row;
+  file_.read_rows<std::int32_t>("/token_ids", first_token, rows, out);
+  const auto wrong =
+      std::find_if(out.begin(), out.end(), [](std::int32_t id) { return id < -1 || id == INT32_MAX; });
+  if (wrong != out.end())
+    throw InputError(file(), 0,
+                     fmt::format("/token_ids: {} in token {}", *wrong, first_token + (wrong - out.begin())),
+                     "ids from 0 on, -1 for unknown");
+}
+
 std::string RoutingTrace::description() const {
   std::string text =
       fmt::format("trace {}: {}, {} requests, {} tokens", std::filesystem::path(file()).filename().string(),

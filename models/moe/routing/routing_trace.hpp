@@ -4,7 +4,7 @@
 //                           licence, recorder, created_by
 //   /experts                int16 [token, layer, rank]; rank 0 = highest gate weight; -1 = not routed
 //   /weights                float32 [token, layer, rank], optional; gate weights as the model applies them
-//   /token_ids              int32 [token], optional; id of the token that is processed in the row
+//   /token_ids              int32 [token], optional; id of the token that is processed in the row; -1 = unknown
 //   /requests/first_token   int64 [request]; rows of a request are contiguous, in order of position
 //   /requests/prompt_tokens int64 [request]; prompt length, recorded or not
 //   /requests/prefill_rows  int64 [request]; rows that are prompt positions (phase prefill)
@@ -56,6 +56,10 @@ class RoutingTrace : public RoutingSource {
   /// @throws InputError also if the trace has none.
   void read_weights(std::int64_t request, std::int64_t first_row, std::int64_t rows,
                     std::span<float> out) override;
+  /// [row] ids of the tokens that the rows process; -1 = unknown. Not kept ahead: read many at once.
+  /// @param out rows elements. @throws InputError as read(), and if the trace has none.
+  void read_token_ids(std::int64_t request, std::int64_t first_row, std::int64_t rows,
+                      std::span<std::int32_t> out) const;
 
  private:
   template <class T>

@@ -1,0 +1,73 @@
+// What a guesser says of a request, ranked, and the file of it that the simulator's predictor `external` reads
+// (sim/policies/predictor/external.cpp).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/learning/learning_data.hpp"
+
+namespace specmoe {
+
+/// Of one request.
+struct Predictions {
+  std::int64_t rows = 0;
+  int layers = 0, ranks = 0;          // distances: kDistances
+  std::vector<std::int16_t> experts;  // [row, layer, distance - 1, rank], likeliest first
+  std::vector<float> confidence;      // the same shape: their scores
+
+  std::size_t at(std::int64_t row, int layer, int distance) const {
+    return static_cast<std::size_t>(((row * layers + layer) * kDistances + distance - 1) * ranks);
+  }
+  std::span<const std::int16_t> experts_at(std::int64_t row, int layer, int distance) const {
+    return std::span(experts).subspan(at(row, layer, distance), static_cast<std::size_t>(ranks));
+  }
+  std::span<const float> confidence_at(std::int64_t row, int layer, int distance) const {
+    return std::span(confidence).subspan(at(row, layer, distance), static_cast<std::size_t>(ranks));
+  }
+};
+
+/// How many experts are named: min(experts, max(10, 3 top_k)).
+int prediction_ranks(int experts, int top_k);
+
+/// Ranks what Guesser::score() gave, ties by lower expert. @throws std::logic_error for NaN or another size.
+Predictions rank_scores(const LearningData& data, int request, std::span<const float> scores);
+
+/// What a network costs to run, for the simulator. Each product: rows a token, inner, columns. Each attention: heads,
+/// width of a head, keys (-1 = all earlier tokens).
+struct NetworkCost {
+  std::string name;
+  std::int64_t parameters = 0;
+  std::vector<std::array<std::int64_t, 3>> step, layer;  // once a step; once a MoE layer
+  std::vector<std::array<std::int64_t, 3>> step_attention, layer_attention;
+};
+
+/// Streams request by request. Confidences keep 12 bits of their mantissa, which halves the file. A file that is not
+/// finished is removed again. Beside the layout in external.cpp:
+///
+///   /network                        optional; attributes name, parameters
+///   /network/step, /network/layer   int64 [n, 3], as NetworkCost; likewise step_attention, layer_attention
+class PredictionsWriter {
+ public:
+  /// @throws InputError if the file cannot be written.
+  PredictionsWriter(const std::filesystem::path& file, const LearningData& data,
+                    const std::optional<NetworkCost>& network = std::nullopt);
+  ~PredictionsWriter();
+  /// The next request. @throws std::logic_error for another shape.
+  void add(const Predictions& predictions);
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Writes these requests as a trace: its request i belongs to the i-th that PredictionsWriter was given.
+void write_trace(const LearningData& data, std::span<const int> requests, const std::filesystem::path& file);
+
+}  // namespace specmoe
