@@ -22,12 +22,15 @@ void check(const Shipped& expected) {
   CAPTURE(expected.name);
   const std::filesystem::path file =
       std::filesystem::path(SPECMOE_SOURCE_DIR) / "models/moe/traces" / (expected.name + ".h5");
-  if (!std::filesystem::exists(file)) return (void)MESSAGE("SKIPPED: no " << file.string());
+  if (!std::filesystem::exists(file)) {
+    MESSAGE("SKIPPED: no ", file.string());
+    return;
+  }
   CHECK(std::filesystem::file_size(file) < 5'000'000);
   const auto trace = RoutingTrace::open(file);
-  CHECK(trace->layers() == expected.layers);
-  CHECK(trace->experts() == expected.experts);
-  CHECK(trace->top_k() == expected.top_k);
+  REQUIRE(trace->layers() == expected.layers);
+  REQUIRE(trace->experts() == expected.experts);
+  REQUIRE(trace->top_k() == expected.top_k);
   CHECK(trace->tokens() >= expected.tokens);
   CHECK(trace->header().has_weights);
   CHECK(trace->header().has_token_ids);
@@ -43,7 +46,8 @@ void check(const Shipped& expected) {
   CHECK(labels == std::set<std::string>{"code", "prose", "scripture", "technical"});
 
   const auto s = statistics(*trace);
-  double chance = 0;  // mean over layers of k^2 sum_e share_e^2: experts that two unrelated tokens have in common
+  // Experts that two unrelated tokens have in common: mean over layers of k^2 sum_e share_e^2.
+  double chance = 0;
   for (int layer = 0; layer < expected.layers; ++layer) {
     const auto l = static_cast<std::size_t>(layer);
     CHECK(s.entropy_bits[l] > 0.5 * std::log2(expected.experts));

@@ -293,7 +293,7 @@ class Recorder:
         fed = out[:, :-1] if self.two_towers else made[:, :-1]  # [request, step] tokens fed one by one
         steps = [length if self.two_towers else length - 1 for length in lengths]
 
-        def shaped(rows, layer):  # [prompt and steps, ...] -> prompt [request, position, ...], steps [request, step, ...]
+        def shaped(rows, layer):  # -> prompts [request, position, n], steps [request, step, n]
             count = 0 if self.two_towers and not self.in_encoder[layer] else ids.numel()
             later = 0 if self.in_encoder[layer] else fed.size
             if len(rows) != count + later:
@@ -423,10 +423,10 @@ def record(arguments):
     model = kind.from_pretrained(arguments.model, dtype="auto", **place).eval()
     if not place:
         model.to(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    about = f"record.py, transformers {transformers.__version__}, torch {torch.__version__}"
     with Recorder(model, arguments.out, hidden=arguments.hidden, weight_bits=arguments.weight_bits,
                   model_name=arguments.model, source=arguments.source or os.path.basename(arguments.texts),
-                  licence=arguments.licence,
-                  recorder=f"record.py, transformers {transformers.__version__}, torch {torch.__version__}") as recorder:
+                  licence=arguments.licence, recorder=about) as recorder:
         for first in range(0, len(texts), arguments.batch):
             batch = texts[first:first + arguments.batch]
             most = arguments.prompt_tokens + (arguments.new_tokens if arguments.teacher_forced else 0)

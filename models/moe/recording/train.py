@@ -137,9 +137,8 @@ class Balance:
                 out = inner(hidden, *rest, **more)
                 if torch.is_grad_enabled():
                     logits = F.linear(hidden.reshape(-1, hidden.shape[-1]), gate.weight.float())
-                    chosen = next((t for t in out if not t.is_floating_point()), None) if isinstance(out, tuple) else None
-                    if chosen is None:
-                        chosen = logits.topk(top_k, dim=-1).indices
+                    chosen = [t for t in out if not t.is_floating_point()] if isinstance(out, tuple) else []
+                    chosen = chosen[0] if chosen else logits.topk(top_k, dim=-1).indices
                     load = torch.zeros(experts, device=hidden.device).scatter_add_(
                         0, chosen.reshape(-1), torch.ones(chosen.numel(), device=hidden.device))
                     self.load = load / chosen.numel()
@@ -201,7 +200,7 @@ def encode(tokenizer, documents):
 
 
 def windows_of(rows, most):
-    """int64 [n, WINDOW + 1] of a stream of documents, at most `most` of them, evenly spread; None if it is too short."""
+    """int64 [n, WINDOW + 1] of a stream of documents, at most `most`, evenly spread; None if it is too short."""
     stream = np.concatenate([np.array(row, np.int64) for row in rows])
     count = (len(stream) - 1) // WINDOW
     if count < 1:
