@@ -5,6 +5,8 @@
 //   /experts                int16 [token, layer, rank]; rank 0 = highest gate weight; -1 = not routed
 //   /weights                float32 [token, layer, rank], optional; gate weights as the model applies them
 //   /token_ids              int32 [token], optional; id of the token that is processed in the row; -1 = unknown
+//   /hidden                 float16 [token, layer, width], optional; hidden states before each layer's router, 0 where
+//                           not routed; written by models/moe/recording/record.py --hidden, for learned predictors
 //   /requests/first_token   int64 [request]; rows of a request are contiguous, in order of position
 //   /requests/prompt_tokens int64 [request]; prompt length, recorded or not
 //   /requests/prefill_rows  int64 [request]; rows that are prompt positions (phase prefill)
