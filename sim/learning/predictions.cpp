@@ -9,6 +9,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/unfinished_file.hpp"
 #include "sim/learning/guesser.hpp"
 
 namespace specmoe {
@@ -48,7 +49,7 @@ Predictions rank_scores(const LearningData& data, int request, std::span<const f
 }
 
 struct PredictionsWriter::State {
-  std::filesystem::path path;
+  UnfinishedFile out;
   int layers, ranks;
   H5File file;
   H5Growing experts, confidence;
@@ -56,19 +57,17 @@ struct PredictionsWriter::State {
   std::int64_t tokens = 0;
   std::vector<double> wide;
 
-  std::filesystem::path unfinished() const { return path.string() + ".unfinished"; }
-
-  State(const std::filesystem::path& path_, const LearningData& data)
-      : path(path_),
+  State(const std::filesystem::path& path, const LearningData& data)
+      : out(path),
         layers(data.layers),
         ranks(prediction_ranks(data.experts, data.top_k)),
-        file(H5File::create(unfinished())),
+        file(H5File::create(out.path())),
         experts(file, "/experts", H5Growing::Type::int16, {layers, kDistances, ranks}),
         confidence(file, "/confidence", H5Growing::Type::float32, {layers, kDistances, ranks}) {}
 };
 
 PredictionsWriter::PredictionsWriter(const std::filesystem::path& file, const LearningData& data,
-                                     const std::optional<NetworkCost>& network)
+                                     const std::optional<PredictorNetwork>& network)
     : state_(std::make_unique<State>(file, data)) {
   H5File& out = state_->file;
   out.set("/", "format", "specmoe-predictions");
@@ -79,24 +78,19 @@ PredictionsWriter::PredictionsWriter(const std::filesystem::path& file, const Le
   if (!network) return;
   out.set("/network", "name", network->name);
   out.set("/network", "parameters", network->parameters);
-  const auto write = [&](const char* path, const std::vector<std::array<std::int64_t, 3>>& rows) {
-    std::vector<std::int64_t> flat;
-    for (const auto& row : rows) flat.insert(flat.end(), row.begin(), row.end());
-    out.write<std::int64_t>(path, flat, {std::ssize(rows), 3});
-  };
-  write("/network/step", network->step);
-  write("/network/layer", network->layer);
-  write("/network/step_attention", network->step_attention);
-  write("/network/layer_attention", network->layer_attention);
+  for (const auto& [name, part] : {std::pair{"step", &network->step}, {"layer", &network->layer}}) {
+    std::vector<std::int64_t> products, attention;
+    for (const auto& [rows, inner, columns] : part->products)
+      products.insert(products.end(), {rows, inner, columns});
+    for (const auto& [heads, width, keys] : part->attention)
+      attention.insert(attention.end(), {heads, width, keys});
+    const std::string path = std::string("/network/") + name;
+    out.write<std::int64_t>(path, products, {std::ssize(part->products), 3});
+    out.write<std::int64_t>(path + "_attention", attention, {std::ssize(part->attention), 3});
+  }
 }
 
-PredictionsWriter::~PredictionsWriter() {
-  if (!state_) return;
-  const auto unfinished = state_->unfinished();
-  state_.reset();
-  std::error_code ignored;
-  std::filesystem::remove(unfinished, ignored);
-}
+PredictionsWriter::~PredictionsWriter() = default;
 
 void PredictionsWriter::add(const Predictions& predictions) {
   State& s = *state_;
@@ -125,11 +119,9 @@ void PredictionsWriter::finish() {
   s.confidence.flush();
   s.file.write("/requests/first_token", s.first_token);
   s.file.flush();
-  const auto from = s.unfinished(), to = s.path;
+  UnfinishedFile out = std::move(s.out);
   state_.reset();
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) throw InputError(to.string(), 0, "cannot be written: " + error.message(), "a writable place");
+  out.publish();
 }
 
 void write_trace(const LearningData& data, std::span<const int> requests, const std::filesystem::path& file) {

@@ -1,7 +1,6 @@
 // What a guesser says of a request, ranked, and the file of it that the simulator's predictor `external` reads
 // (sim/policies/predictor/external.cpp).
 #pragma once
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "sim/learning/learning_data.hpp"
+#include "sim/policies/predictor_network.hpp"
 
 namespace specmoe {
 
@@ -38,25 +38,15 @@ int prediction_ranks(int experts, int top_k);
 /// Ranks what Guesser::score() gave, ties by lower expert. @throws std::logic_error for NaN or another size.
 Predictions rank_scores(const LearningData& data, int request, std::span<const float> scores);
 
-/// What a network costs to run, for the simulator. Each product: rows a token, inner, columns. Each attention: heads,
-/// width of a head, keys (-1 = all earlier tokens).
-struct NetworkCost {
-  std::string name;
-  std::int64_t parameters = 0;
-  std::vector<std::array<std::int64_t, 3>> step, layer;  // once a step; once a MoE layer
-  std::vector<std::array<std::int64_t, 3>> step_attention, layer_attention;
-};
-
 /// Streams request by request. Confidences keep 12 bits of their mantissa, which halves the file. A file that is not
 /// finished is removed again. Beside the layout in external.cpp:
 ///
-///   /network                        optional; attributes name, parameters
-///   /network/step, /network/layer   int64 [n, 3], as NetworkCost; likewise step_attention, layer_attention
+/// The layout stands at the top of sim/policies/predictor/external.cpp.
 class PredictionsWriter {
  public:
   /// @throws InputError if the file cannot be written.
   PredictionsWriter(const std::filesystem::path& file, const LearningData& data,
-                    const std::optional<NetworkCost>& network = std::nullopt);
+                    const std::optional<PredictorNetwork>& network = std::nullopt);
   ~PredictionsWriter();
   /// The next request. @throws std::logic_error for another shape.
   void add(const Predictions& predictions);

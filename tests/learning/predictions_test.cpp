@@ -47,10 +47,10 @@ TEST_CASE(
   const TemporaryFolder folder;
   const LearningData data = random_recording(3, 12, 2, 3, 5, 1);
   const std::vector<int> requests{2, 0};
-  NetworkCost cost{"tiny", 1234, {{1, 8, 16}}, {{1, 8, 4}, {1, 4, 12}}, {}, {{2, 4, -1}}};
+  const PredictorNetwork network{"tiny", 1234, {{{1, 8, 16}}, {}}, {{{1, 8, 4}, {1, 4, 12}}, {{2, 4, -1}}}};
   std::vector<Predictions> made;
   {
-    PredictionsWriter writer(folder / "p.h5", data, cost);
+    PredictionsWriter writer(folder / "p.h5", data, network);
     auto random = Random::stream(1, "scores");
     for (const int r : requests) {
       std::vector<float> scores(score_size(data, r));
@@ -87,6 +87,10 @@ TEST_CASE(
         }
     }
 
+  REQUIRE(predictor->network());
+  CHECK(predictor->network()->layer.products == network.layer.products);
+  CHECK(predictor->network()->layer.attention == network.layer.attention);
+  CHECK(predictor->network()->step.products == network.step.products);
   const H5File file = H5File::open(folder / "p.h5");
   CHECK(file.get_string("/network", "name") == "tiny");
   CHECK(file.get_integer("/network", "parameters") == 1234);

@@ -12,6 +12,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
+#include "sim/base/unfinished_file.hpp"
 
 namespace specmoe {
 namespace {
@@ -262,7 +263,7 @@ std::string RoutingTrace::description() const {
 }
 
 struct TraceWriter::State {
-  std::filesystem::path path;
+  UnfinishedFile out;
   TraceHeader header;
   H5File file;
   H5Growing experts;
@@ -272,12 +273,10 @@ struct TraceWriter::State {
   std::vector<double> weight_row;
   std::int64_t tokens = 0;
 
-  std::filesystem::path unfinished() const { return path.string() + ".unfinished"; }
-
-  State(const std::filesystem::path& path_, const TraceHeader& header_)
-      : path(path_),
+  State(const std::filesystem::path& path, const TraceHeader& header_)
+      : out(path),
         header(header_),
-        file(H5File::create(unfinished())),
+        file(H5File::create(out.path())),
         experts(file, "/experts", H5Growing::Type::int16, {header.layers, header.top_k}) {
     if (header.has_weights)
       weights.emplace(file, "/weights", H5Growing::Type::float32,
@@ -294,13 +293,7 @@ TraceWriter::TraceWriter(const std::filesystem::path& file, const TraceHeader& h
   state_ = std::make_unique<State>(file, header);
 }
 
-TraceWriter::~TraceWriter() {
-  if (!state_) return;
-  const auto unfinished = state_->unfinished();
-  state_.reset();
-  std::error_code ignored;
-  std::filesystem::remove(unfinished, ignored);
-}
+TraceWriter::~TraceWriter() = default;
 
 void TraceWriter::begin_request(std::int64_t prompt_tokens, const std::string& label) {
   State& s = *state_;
@@ -322,7 +315,7 @@ void TraceWriter::add_row(bool prefill, std::span<const std::int16_t> experts, s
   if (prefill && s.decode_rows.back() > 0)
     throw std::logic_error("TraceWriter: a prefill row after a decode row");
   if (const auto fault = fault_in_row(experts, s.header.top_k, s.header.experts); !fault.empty())
-    throw InputError(s.path.string(), 0, fmt::format("token {}, {}", s.tokens, fault),
+    throw InputError(s.out.file().string(), 0, fmt::format("token {}, {}", s.tokens, fault),
                      "distinct experts of the model, -1 where a token was not routed");
   s.experts.append(experts);
   if (s.weights) {
@@ -359,11 +352,9 @@ void TraceWriter::finish() {
   s.file.set("/", "recorder", s.header.recorder);
   s.file.set("/", "created_by", "specmoe " + version());
   s.file.flush();
-  const auto from = s.unfinished(), to = s.path;
+  UnfinishedFile out = std::move(s.out);
   state_.reset();
-  std::error_code error;
-  std::filesystem::rename(from, to, error);
-  if (error) throw InputError(to.string(), 0, "cannot be written: " + error.message(), "a writable place");
+  out.publish();
 }
 
 }  // namespace specmoe
