@@ -40,7 +40,7 @@ from record import Recorder, moe_layers
 NAMES = {"switch": "switch-style-128", "qwen": "qwen-style-60"}
 VOCABULARY, WINDOW, AUXILIARY = 8192, 512, 0.01
 WEIGHT_BITS = {"switch": 7, "qwen": 4}  # mantissa bits of recorded gate weights: within 0.4 and 3 %
-MOST_BYTES = 4_700_000  # of a trace; the repository takes 5,000,000
+MOST_BYTES = 4_500_000  # of a trace before its ids are numbered anew; the repository takes 5,000,000
 
 
 def say(*words):
@@ -343,6 +343,13 @@ def record_heldout(model, kind, requests, path, source, device):
     return done
 
 
+def number_anew(path):
+    """Exchanges the trace's token ids by a permutation that nobody keeps: equal ids are equal tokens, and no more."""
+    import h5py
+    with h5py.File(path, "r+") as file:
+        file["token_ids"][:] = np.random.default_rng().permutation(VOCABULARY).astype(np.int32)[file["token_ids"][:]]
+
+
 def routing_summary(path, experts):
     """Of a trace: entropy of load (bits), overlap of consecutive tokens (share of top-k) and what chance would give,
     by layer."""
@@ -437,6 +444,7 @@ def main():
     path = os.path.join(arguments.out, name + ".h5")
     done = record_heldout(model, kind, requests, path, "held-out text of Debian packages; models/moe/traces/README.md",
                           device)
+    number_anew(path)
     summary["routing"] = routing_summary(path, config.num_experts)
     summary["routing"]["requests_at_hand"] = len(requests)
     summary["total_seconds"] = time.time() - START
