@@ -61,4 +61,8 @@ torch::Tensor token_before(const torch::Tensor& routing, const std::vector<std::
 torch::Tensor layers_ahead(const torch::Tensor& routing, const std::vector<std::int64_t>& layers,
                            std::int64_t distances);
 
+/// Of logits [..., E]: log(q / (1 - q)) of q, the expert's share times top_k. Trained against shares of 1 / top_k, q is the
+/// chance that the expert is chosen, up to calibration.
+torch::Tensor log_odds(const torch::Tensor& logits, std::int64_t top_k);
+
 }  // namespace specmoe

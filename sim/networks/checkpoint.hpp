@@ -21,8 +21,8 @@ struct Checkpoint {
   /// The recording, in words and by recording_id(); what was held out of it.
   std::string trace, recording;
   SplitOptions split;
-  /// [distance - 1] a and b: an expert with log-softmax z is chosen with probability 1 / (1 + exp(-(a z + b))), fitted on
-  /// the validation requests (Platt 1999).
+  /// [distance - 1] a and b: an expert of log odds z is chosen with probability 1 / (1 + exp(-(a z + b))), fitted on the
+  /// validation requests (Platt 1999).
   std::vector<std::pair<double, double>> calibration;
   int epochs = 0;
   double seconds = 0;

@@ -51,4 +51,9 @@ torch::Tensor layers_ahead(const torch::Tensor& routing, const std::vector<std::
       .reshape({routing.size(0), routing.size(1), std::ssize(layers), distances, routing.size(3)});
 }
 
+torch::Tensor log_odds(const torch::Tensor& logits, std::int64_t top_k) {
+  const torch::Tensor q = (logits.softmax(-1) * static_cast<double>(top_k)).clamp(1e-9, 1 - 1e-6);
+  return q.log() - (1 - q).log();
+}
+
 }  // namespace specmoe

@@ -71,7 +71,8 @@ class Learned : public LearnedGuesser {
     const std::span<const int> one(&request, 1);
     std::size_t done = 0;
     for (const Piece& piece : batches_->cut(one, saved_.context)) {
-      const Tensor z = saved_.network->forward(batches_->make({&piece, 1}), layers_).log_softmax(-1);
+      const Tensor z =
+          log_odds(saved_.network->forward(batches_->make({&piece, 1}), layers_), saved_.shape.top_k);
       const Tensor p = (z * slope_ + offset_).sigmoid().to(torch::kCPU).contiguous();
       std::copy_n(p.data_ptr<float>(), p.numel(), scores.begin() + static_cast<std::ptrdiff_t>(done));
       done += static_cast<std::size_t>(p.numel());

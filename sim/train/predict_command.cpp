@@ -30,7 +30,11 @@ void run(const Prediction& p, bool split_given) {
   if (guessers.all.empty())
     throw InputError(p.recorded.trace.string(), 0, "no token ids", "a baseline that does without");
   std::vector<int> requests = guessers.requests;
-  if (p.requests > 0) requests.resize(std::min(requests.size(), p.requests));
+  if (p.requests > 0 && p.requests < requests.size()) {
+    for (std::size_t i = 0; i < p.requests; ++i)
+      requests[i] = guessers.requests[i * requests.size() / p.requests];
+    requests.resize(p.requests);
+  }
   Guesser& guesser = *guessers.all.front();
   const auto* learned = dynamic_cast<const LearnedGuesser*>(&guesser);
 
@@ -63,7 +67,7 @@ void add_predict_command(CLI::App& app) {
   command->add_option(
       "--trace-out", p->trace_out,
       "The same requests as a trace: the scenario's routing, row by row with the predictions");
-  command->add_option("--requests", p->requests, "Only the first so many of them");
+  command->add_option("--requests", p->requests, "Only so many of them, evenly spread");
   command->add_option("--device", p->device, "cpu, cuda, or auto")->capture_default_str();
   command->callback([p, split] {
     run(*p, std::any_of(split.begin(), split.end(), [](const CLI::Option* o) { return o->count() > 0; }));
