@@ -21,7 +21,7 @@ namespace {
 using torch::Tensor;
 
 constexpr double kWarmUp = 0.03, kLeastRate = 0.02;  // shares of the training, of the rate
-constexpr std::int64_t kValidationRows = 16384;      // about so many, evenly from the validation requests
+constexpr std::int64_t kValidationRows = 4096;      // about so many, evenly from the validation requests
 constexpr double kAverage = 0.995;                   // of the weights, from step to step
 
 double now() {
