@@ -1,4 +1,6 @@
-// A trained network and what it was trained on, in one file: a LibTorch archive with the weights and a JSON text.
+// A trained network and what it was trained on, in one HDF5 file, which every version of LibTorch and h5py read:
+//   /                  attributes: format "specmoe-network", version 1, about: JSON text of what stands in Checkpoint
+//   /parameters/NAME   float32, one dataset each
 #pragma once
 #include <filesystem>
 #include <string>
@@ -28,6 +30,10 @@ struct Checkpoint {
   double seconds = 0;
   std::string device;
   std::vector<double> validation_recall;
+
+  /// All but the network, as JSON; and back again.
+  std::string about() const;
+  void set_about(const std::string& json);
 
   /// @throws InputError if the file cannot be written.
   void save(const std::filesystem::path& file) const;

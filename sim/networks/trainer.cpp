@@ -9,6 +9,7 @@
 #include <numeric>
 #include <random>
 
+#include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/unfinished_file.hpp"
 #include "sim/networks/batches.hpp"
@@ -21,7 +22,7 @@ namespace {
 using torch::Tensor;
 
 constexpr double kWarmUp = 0.03, kLeastRate = 0.02;  // shares of the training, of the rate
-constexpr std::int64_t kValidationRows = 4096;      // about so many, evenly from the validation requests
+constexpr std::int64_t kValidationRows = 4096;       // about so many, evenly from the validation requests
 constexpr double kAverage = 0.995;                   // of the weights, from step to step
 
 double now() {
@@ -48,6 +49,10 @@ class Training {
         progress_(progress),
         device_(find_device(settings.device)) {
     const Architecture& kind = find_architecture(settings.architecture);
+    {  // that it can be written is better known before than after
+      const UnfinishedFile out(settings.out);
+      H5File::create(out.path());
+    }
     if (kind.kind.needs_hidden) {
       if (settings.hidden.empty() || !HiddenStates::recorded(settings.hidden))
         throw InputError("--architecture", 0, fmt::format("\"{}\" needs hidden states", kind.kind.name),
@@ -80,7 +85,8 @@ class Training {
     network_->to(device_);
     average_->to(device_);
     copy(*network_, *average_);
-    best_.network = average_;
+    best_.network = kind.make(best_.shape);
+    best_.network->to(device_);
     batches_ = std::make_unique<Batches>(data, best_.shape, best_.known_ids, device_, hidden_.get());
     // Matrices decay; biases, norms and tables of embeddings do not.
     std::vector<Tensor> decays, others;
@@ -225,7 +231,7 @@ class Training {
       best_.calibration = found.calibration;
       best_.epochs = epoch_;
       best_.seconds = elapsed_;
-      best_.save(settings_.out);
+      copy(*average_, *best_.network);
     }
     save_state();
   }
@@ -238,9 +244,10 @@ class Training {
                        split_.description);
   }
   void save_state() {
-    torch::serialize::OutputArchive archive, weights, averaged, optimizer;
+    torch::serialize::OutputArchive archive, weights, averaged, best, optimizer;
     network_->save(weights);
     average_->save(averaged);
+    best_.network->save(best);
     optimizer_->save(optimizer);
     archive.write("fingerprint", c10::IValue(fingerprint()));
     archive.write("numbers",
@@ -248,6 +255,8 @@ class Training {
                                 torch::kDouble));
     archive.write("network", weights);
     archive.write("average", averaged);
+    archive.write("best", best);
+    archive.write("about", c10::IValue(best_.about()));
     archive.write("optimizer", optimizer);
     UnfinishedFile whole(state_file());
     archive.save_to(whole.path().string());
@@ -255,7 +264,7 @@ class Training {
   }
   void resume() {
     if (!std::filesystem::exists(state_file())) return;
-    torch::serialize::InputArchive archive, weights, averaged, optimizer;
+    torch::serialize::InputArchive archive, weights, averaged, best, optimizer;
     std::string belongs;
     Tensor numbers;
     try {
@@ -267,9 +276,13 @@ class Training {
         archive.read("numbers", numbers);
         archive.read("network", weights);
         archive.read("average", averaged);
+        archive.read("best", best);
+        archive.read("about", text);
         archive.read("optimizer", optimizer);
         network_->load(weights);
         average_->load(averaged);
+        best_.network->load(best);
+        best_.set_about(text.toStringRef());
         optimizer_->load(optimizer);
       }
     } catch (const c10::Error&) {
@@ -279,8 +292,7 @@ class Training {
     if (belongs != fingerprint())
       throw InputError(state_file().string(), 0, "belongs to other settings (" + belongs + ")",
                        "the same settings, or another --out; remove it to begin anew");
-    network_->to(device_);
-    average_->to(device_);
+    for (const auto& network : {network_, average_, best_.network}) network->to(device_);
     const Tensor on_cpu = numbers.to(torch::kCPU);
     const auto value = on_cpu.accessor<double, 1>();
     epoch_ = static_cast<int>(value[0]);
@@ -288,20 +300,18 @@ class Training {
     best_recall_ = value[2];
     elapsed_ = value[3];
     steps_ = static_cast<std::int64_t>(value[4]);
-    const Checkpoint saved = Checkpoint::load(settings_.out);
-    best_.calibration = saved.calibration;
-    best_.validation_recall = saved.validation_recall;
-    best_.epochs = saved.epochs;
   }
 
   TrainReport interrupted(TrainReport report) {
     report.ended = "interrupted";
     report.interrupted = true;
     fill(report);
+    if (best_epoch_ > 0) best_.save(settings_.out);
     return report;
   }
   void finish(TrainReport& report) {
     fill(report);
+    best_.save(settings_.out);
     std::filesystem::remove(state_file());
   }
   void fill(TrainReport& report) const {

@@ -46,8 +46,8 @@ struct TrainReport {
   bool interrupted = false;
 };
 
-/// Writes `out` whenever the validation recall is the best so far, and `out`.resume after every epoch, from which a call
-/// with the same settings goes on; it is removed at the end.
+/// Keeps its state in `out`.resume after every epoch, from which a call with the same settings goes on, and writes `out`,
+/// the network of the best validation recall, when it ends or is stopped.
 /// @throws InputError for an unknown architecture or device, data without what it needs, a file that belongs to other
 /// settings.
 /// @param stop when it becomes true, training ends with the present epoch unfinished; what was saved stays.

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace specmoe {
 
@@ -13,7 +15,12 @@ std::string with_interval(const Interval& i, double scale, int digits) {
                      i.high * scale, digits);
 }
 
-std::string heading(const ComparedRow& row) {
+// Of a block: all experts resident is a frame of another size than the others.
+std::string heading(std::span<const ComparedRow> rest) {
+  const int block = rest.front().block;
+  const auto own = std::find_if(rest.begin(), rest.end(),
+                                [&](const ComparedRow& r) { return r.block == block && !r.frame; });
+  const ComparedRow& row = own == rest.end() ? rest.front() : *own;
   return fmt::format(
       "\n{}{}\n{:<38}{:>22}{:>20}{:>22}{:>22}\n", row.platform,
       std::isnan(row.share) ? "" : fmt::format(", cache of {:.0f} % of the experts", row.share * 100),
@@ -26,7 +33,8 @@ std::string compare_table(const std::vector<ComparedRow>& rows) {
   std::string text;
   int block = -1;
   for (const ComparedRow& row : rows) {
-    if (row.block != block) text += heading(row);
+    if (row.block != block)
+      text += heading(std::span(rows).subspan(static_cast<std::size_t>(&row - rows.data())));
     block = row.block;
     if (row.refused.empty())
       text += fmt::format("{:<38}{:>22}{:>20}{:>22}{:>22}\n", row.strategy,

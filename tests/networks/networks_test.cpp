@@ -107,8 +107,8 @@ TEST_CASE("networks: none sees what comes later") {
   const LearningData data = random_recording(6, 8, 2, 6, 7, 3);
   for (const std::string& name : names()) {
     CAPTURE(name);
-    train_on(data, fixed_split(), settings_of(name, folder / "n.pt", 2));
-    const std::vector<float> before = scores_of(folder / "n.pt", data, 5);
+    train_on(data, fixed_split(), settings_of(name, folder / "n.h5", 2));
+    const std::vector<float> before = scores_of(folder / "n.h5", data, 5);
     REQUIRE(before.size() == score_size(data, 5));
     const std::int64_t first = data.requests[5].first_row;
     auto random = Random::stream(9, "future");
@@ -120,7 +120,7 @@ TEST_CASE("networks: none sees what comes later") {
           if (r > row)
             changed.token_ids[static_cast<std::size_t>(first + r)] = static_cast<int>(random.below(5));
         }
-        const std::vector<float> after = scores_of(folder / "n.pt", changed, 5);
+        const std::vector<float> after = scores_of(folder / "n.h5", changed, 5);
         const auto known = ((row * 6 + layer) + 1) * kDistances * 8;
         for (std::int64_t i = 0; i < known; ++i)  // sums may be in another order
           REQUIRE(after[static_cast<std::size_t>(i)] ==
@@ -141,7 +141,7 @@ TEST_CASE("networks: learn what there is to learn, and are sure of it") {
   for (const std::string& name :
        {std::string("masked"), std::string("mlp"), std::string("gru"), std::string("light-2m")}) {
     CAPTURE(name);
-    TrainSettings settings = settings_of(name, folder / (name + ".pt"), name == "light-2m" ? 8 : 12);
+    TrainSettings settings = settings_of(name, folder / (name + ".h5"), name == "light-2m" ? 8 : 12);
     settings.batch = 2;
     settings.learning_rate = 2e-3;
     const TrainReport report = train_on(data, split, settings);
@@ -159,15 +159,15 @@ TEST_CASE("networks: training goes on where it was interrupted, to the same weig
   const TemporaryFolder folder;
   const LearningData data = random_recording(5, 8, 2, 6, 9, 3);
   const Split split = fixed_split();
-  train_on(data, split, settings_of("masked", folder / "whole.pt", 4));
+  train_on(data, split, settings_of("masked", folder / "whole.h5", 4));
 
   std::atomic<bool> stop{false};
-  const TrainSettings settings = settings_of("masked", folder / "parts.pt", 4);
+  const TrainSettings settings = settings_of("masked", folder / "parts.h5", 4);
   int epochs = 0;
   const TrainReport first =
       train(data, split, {}, settings, stop, [&](const EpochReport&) { stop = ++epochs == 2; });
   CHECK(first.interrupted);
-  CHECK(std::filesystem::exists(folder / "parts.pt.resume"));
+  CHECK(std::filesystem::exists(folder / "parts.h5.resume"));
   TrainSettings others = settings;
   others.seed = 2;
   CHECK(message_of([&] { train_on(data, split, others); }).find("belongs to other settings") !=
@@ -175,26 +175,26 @@ TEST_CASE("networks: training goes on where it was interrupted, to the same weig
   const TrainReport rest = train_on(data, split, settings, [&](const EpochReport&) { ++epochs; });
   CHECK(!rest.interrupted);
   CHECK(epochs == 4);
-  CHECK(!std::filesystem::exists(folder / "parts.pt.resume"));
-  const std::vector<float> parts = scores_of(folder / "parts.pt", data, 5),
-                           whole = scores_of(folder / "whole.pt", data, 5);
+  CHECK(!std::filesystem::exists(folder / "parts.h5.resume"));
+  const std::vector<float> parts = scores_of(folder / "parts.h5", data, 5),
+                           whole = scores_of(folder / "whole.h5", data, 5);
   for (std::size_t i = 0; i < parts.size(); ++i) CHECK(parts[i] == doctest::Approx(whole[i]).epsilon(1e-4));
 }
 
 TEST_CASE("networks: files that are none, and of other models") {
   const TemporaryFolder folder;
   const LearningData data = random_recording(5, 8, 2, 6, 9, 3);
-  const auto text = folder.write("text.pt", "no network");
+  const auto text = folder.write("text.h5", "no network");
   CHECK(message_of([&] { load_guesser(text, data, {}, "cpu"); }) ==
-        text.string() + ": cannot be read; expected a network that specmoe-train wrote");
-  CHECK(message_of([&] { load_guesser(folder / "none.pt", data, {}, "cpu"); }).find("no such file") !=
+        text.string() + ": is no HDF5 file, or truncated; expected a complete HDF5 file");
+  CHECK(message_of([&] { load_guesser(folder / "none.h5", data, {}, "cpu"); }).find("none.h5") !=
         std::string::npos);
-  train_on(data, fixed_split(), settings_of("mlp", folder / "n.pt"));
-  CHECK(message_of([&] { load_guesser(folder / "n.pt", random_recording(5, 9, 2, 6, 9, 3), {}, "cpu"); }) ==
-        (folder / "n.pt").string() + ": its network is for 8 experts; expected the recording's 9");
-  CHECK(message_of([&] { load_guesser(folder / "n.pt", data, {}, "gpu"); }).find("cpu, cuda or auto") !=
+  train_on(data, fixed_split(), settings_of("mlp", folder / "n.h5"));
+  CHECK(message_of([&] { load_guesser(folder / "n.h5", random_recording(5, 9, 2, 6, 9, 3), {}, "cpu"); }) ==
+        (folder / "n.h5").string() + ": its network is for 8 experts; expected the recording's 9");
+  CHECK(message_of([&] { load_guesser(folder / "n.h5", data, {}, "gpu"); }).find("cpu, cuda or auto") !=
         std::string::npos);
   CHECK(message_of([&] {
-          train_on(data, fixed_split(), settings_of("probe", folder / "p.pt"));
+          train_on(data, fixed_split(), settings_of("probe", folder / "p.h5"));
         }).find("/hidden") != std::string::npos);
 }

@@ -32,40 +32,43 @@ TEST_CASE("specmoe-train: trains, judges, predicts, and the simulator runs what 
   const TemporaryFolder folder;
   write_recording(folder);
   const CommandResult trained = train_command(
-      folder, "train t.h5 --architecture mlp --out n.pt --epochs 2 --device cpu --test-share 0.3");
+      folder, "train t.h5 --architecture mlp --out n.h5 --epochs 2 --device cpu --test-share 0.3");
   CAPTURE(trained.err);
   REQUIRE(trained.status == 0);
-  CHECK(has(trained.out, "n.pt: mlp, "));
+  CHECK(has(trained.out, "n.h5: mlp, "));
   CHECK(has(trained.out, "validation recall@4"));
   CHECK(has(trained.err, "epoch   2"));
 
   const CommandResult judged = train_command(
       folder,
-      "evaluate t.h5 --network n.pt --csv all.csv --device cpu --baseline popularity --baseline transition");
+      "evaluate t.h5 --network n.h5 --csv all.csv --device cpu --baseline popularity --baseline transition");
   CAPTURE(judged.err);
   REQUIRE(judged.status == 0);
   for (const char* row : {"popularity", "transition", "\nn ", "random 30 %"}) CHECK(has(judged.out, row));
   CHECK(has(read_text(folder / "all.csv"), "\"random 30 %\",n,"));
 
   const CommandResult predicted = train_command(
-      folder, "predict t.h5 --network n.pt --out p.h5 --trace-out test.h5 --requests 4 --device cpu");
+      folder, "predict t.h5 --network n.h5 --out p.h5 --trace-out test.h5 --requests 4 --device cpu");
   CAPTURE(predicted.err);
   REQUIRE(predicted.status == 0);
   CHECK(has(predicted.out, "4 requests"));
   folder.write("s.yaml", R"(name: predicted
-model: gpt-oss-20b
+description: what a network predicts
+seed: 1
 platform: rtx4090
+model: {name: gpt-oss-20b, expert_format: bf16}
 routing: {trace: test.h5}
-workload: {requests: 4, batch: 1, prompt_tokens: 4, output_tokens: 4}
-cache: {capacity: auto}
-prefetch: {predictor: external, file: p.h5}
+workload: {requests: 4, batch: 1, output_tokens: 4, prefill: false}
+cache: {capacity: auto, scope: global, eviction: lru, start: empty}
+strategies:
+  - {name: learned, prefetch: {predictor: {name: external, file: p.h5, confidence: 0.1}, width: 4}}
 )");
   const CommandResult run = specmoe_command(folder, "run s.yaml");
   CAPTURE(run.err);
   CHECK(run.status == 0);
-  CHECK(has(run.out, "predictor"));
+  CHECK(has(run.out, "learned"));
 
-  const CommandResult timed = train_command(folder, "networks --trace t.h5 --network n.pt --device cpu");
+  const CommandResult timed = train_command(folder, "networks --trace t.h5 --network n.h5 --device cpu");
   CAPTURE(timed.err);
   CHECK(timed.status == 0);
   CHECK(has(timed.out, "MFLOP"));
@@ -74,15 +77,15 @@ prefetch: {predictor: external, file: p.h5}
 TEST_CASE("specmoe-train: bad input is one line and status 2") {
   const TemporaryFolder folder;
   write_recording(folder);
-  REQUIRE(train_command(folder, "train t.h5 --architecture mlp --out n.pt --epochs 1 --device cpu").status ==
+  REQUIRE(train_command(folder, "train t.h5 --architecture mlp --out n.h5 --epochs 1 --device cpu").status ==
           0);
   const std::pair<const char*, const char*> cases[] = {
-      {"train t.h5 --architecture large --out x.pt", "one of dense, enhanced"},
-      {"train none.h5 --architecture mlp --out x.pt", "none.h5"},
-      {"train t.h5 --architecture probe --out x.pt", "needs hidden states"},
-      {"train t.h5 --architecture mlp --out no/x.pt --device cpu --epochs 1", "cannot be written"},
-      {"train t.h5 --architecture mlp --out x.pt --test-label nobody", "nobody"},
-      {"evaluate t.h5 --network n.pt --split-seed 9 --device cpu", "was trained with another split"},
+      {"train t.h5 --architecture large --out x.h5", "one of dense, enhanced"},
+      {"train none.h5 --architecture mlp --out x.h5", "none.h5"},
+      {"train t.h5 --architecture probe --out x.h5", "needs hidden states"},
+      {"train t.h5 --architecture mlp --out no/x.h5 --device cpu --epochs 1", "cannot be written"},
+      {"train t.h5 --architecture mlp --out x.h5 --test-label nobody", "nobody"},
+      {"evaluate t.h5 --network n.h5 --split-seed 9 --device cpu", "was trained with another split"},
       {"evaluate t.h5 --network t.h5 --device cpu", "expected a network that specmoe-train wrote"},
       {"evaluate t.h5 --baseline fortune", "baseline \"fortune\" is unknown"},
       {"predict t.h5 --out p.h5", "--network or --baseline"},
@@ -96,6 +99,6 @@ TEST_CASE("specmoe-train: bad input is one line and status 2") {
     CHECK(has(result.err, expected));
     CHECK(result.out.empty());
   }
-  CHECK(!std::filesystem::exists(folder / "x.pt"));
+  CHECK(!std::filesystem::exists(folder / "x.h5"));
   CHECK(!std::filesystem::exists(folder / "p.h5"));
 }

@@ -22,7 +22,8 @@
 //   f.create_group("network").attrs.update(name="mlp", parameters=430000)
 //   f["network/layer"] = np.int64([[1, 320, 960], [1, 960, 128]])
 //
-// Names what has at least `confidence`, where the file has confidences. Rows are read as they are needed.
+// Names, of each token's first `width` experts or of all that the file names, what has at least `confidence`, where the
+// file has confidences. Rows are read as they are needed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -61,6 +62,7 @@ class External : public Predictor {
     tokens_ = shape[0];
     distances_ = shape[2];
     ranks_ = shape[3];
+    named_ranks_ = context.width > 0 ? std::min<std::int64_t>(context.width, ranks_) : ranks_;
     has_confidence_ = file_.exists("/confidence");
     if (has_confidence_ && file_.shape("/confidence") != shape)
       fail("/confidence has another shape", "that of /experts");
@@ -84,7 +86,7 @@ class External : public Predictor {
                distances_ +
            distance - 1) *
           ranks_);
-      for (std::size_t i = first; i < first + static_cast<std::size_t>(ranks_); ++i) {
+      for (std::size_t i = first; i < first + static_cast<std::size_t>(named_ranks_); ++i) {
         const std::int16_t expert = block.experts[i];
         if (expert < 0 || (has_confidence_ && !(block.confidence[i] >= confidence_))) continue;
         if (named_[static_cast<std::size_t>(expert)]) continue;
@@ -175,7 +177,7 @@ class External : public Predictor {
   PredictorContext context_;
   H5File file_;
   float confidence_;
-  std::int64_t tokens_ = 0, distances_ = 0, ranks_ = 0;
+  std::int64_t tokens_ = 0, distances_ = 0, ranks_ = 0, named_ranks_ = 0;
   bool has_confidence_ = false;
   std::vector<std::int64_t> first_token_;
   std::map<std::int64_t, Block> blocks_;  // by request
