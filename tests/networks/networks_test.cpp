@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "sim/base/h5.hpp"
 #include "sim/learning/predictions.hpp"
 #include "sim/learning/score.hpp"
 #include "sim/networks/networks.hpp"
@@ -153,6 +154,30 @@ TEST_CASE("networks: learn what there is to learn, and are sure of it") {
     CHECK(score.value({Metric::Kind::top1}, {.distance = 1, .next_token = true}) > 0.9);
     CHECK(score.calibration_error(1) < 0.05);
   }
+}
+
+TEST_CASE("networks: a probe reads the recorded hidden states, and nothing else") {
+  const TemporaryFolder folder;
+  const LearningData data = counting(5, 6, 24, 16);
+  std::vector<int> all;
+  for (int r = 0; r < 24; ++r) all.push_back(r);
+  write_trace(data, all, folder / "t.h5");
+  std::vector<float> hidden(static_cast<std::size_t>(data.rows() * 5 * 6));
+  for (std::size_t i = 0; i < data.chosen.size(); ++i)
+    hidden[i * 6 + static_cast<std::size_t>(data.chosen[i])] = 1;
+  H5File::modify(folder / "t.h5").write<float>("/hidden", hidden, {data.rows(), 5, 6});
+  TrainSettings settings = settings_of("probe", folder / "p.h5", 40);
+  settings.hidden = folder / "t.h5";
+  settings.batch = 2;
+  settings.learning_rate = 0.05;
+  Split split = fixed_split();
+  for (int r = 6; r < 24; ++r) split.train.push_back(r);
+  train_on(data, split, settings);
+  const auto guesser = load_guesser(settings.out, data, folder / "t.h5", "cpu");
+  CHECK(score_guesser(*guesser, data, split.test).value({Metric::Kind::top1}, {.distance = 2}) > 0.95);
+  CHECK(guesser->about().shape.hidden == 6);
+  CHECK(message_of([&] { load_guesser(settings.out, data, folder / "p.h5", "cpu"); }).find("hidden states") !=
+        std::string::npos);
 }
 
 TEST_CASE("networks: training goes on where it was interrupted, to the same weights") {
