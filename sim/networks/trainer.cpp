@@ -23,6 +23,7 @@ using torch::Tensor;
 
 constexpr double kWarmUp = 0.03, kLeastRate = 0.02;  // shares of the training, of the rate
 constexpr std::int64_t kValidationRows = 4096;       // about so many, evenly from the validation requests
+constexpr double kTellEvery = 10;                    // seconds
 constexpr double kAverage = 0.995;                   // of the weights, from step to step
 
 double now() {
@@ -128,6 +129,7 @@ class Training {
       elapsed_ = now() - started_;
       validate(epoch);
       progress_(epoch);
+      told_ = now();
     }
     finish(report);
     return report;
@@ -175,6 +177,13 @@ class Training {
       average();
       sum += loss.detach();
       ++done;
+      if (now() - told_ > kTellEvery) {
+        told_ = now();
+        progress_({.epoch = epoch_ + 1,
+                   .share = static_cast<double>(done) / static_cast<double>(batches + 1),
+                   .loss = sum.item<double>() / static_cast<double>(done),
+                   .seconds = now() - started_});
+      }
     }
     return sum.item<double>() / static_cast<double>(std::max<std::int64_t>(done, 1));
   }
@@ -339,7 +348,7 @@ class Training {
   std::vector<Piece> pieces_, validation_;
   int epoch_ = 0, best_epoch_ = 0;
   std::int64_t steps_ = 0;
-  double best_recall_ = -1, elapsed_ = 0, started_ = 0;
+  double best_recall_ = -1, elapsed_ = 0, started_ = 0, told_ = now();
 };
 
 }  // namespace

@@ -30,6 +30,8 @@ struct TrainSettings {
 
 struct EpochReport {
   int epoch = 0;
+  /// Below 1: within it, from time to time, with loss and seconds alone.
+  double share = 1;
   double loss = 0, validation_loss = 0;
   /// Share of the true experts among the first top_k named, mean over layers, by distance within the token.
   std::vector<double> validation_recall;

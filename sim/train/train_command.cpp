@@ -22,6 +22,11 @@ std::string percent(const std::vector<double>& shares) {
 }
 
 void tell(const EpochReport& e) {
+  if (e.share < 1) {
+    fmt::print(stderr, "{:6.0f} s  epoch {:3}  loss {:.4f}  {:.0f} % of it done\n", e.seconds, e.epoch,
+               e.loss, 100 * e.share);
+    return;
+  }
   fmt::print(stderr, "{:6.0f} s  epoch {:3}  loss {:.4f}  validation {:.4f}  recall % {}{}\n", e.seconds,
              e.epoch, e.loss, e.validation_loss, percent(e.validation_recall), e.best ? "  best" : "");
 }
