@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
@@ -31,6 +29,7 @@ std::string Checkpoint::about() const {
                         {"trace", trace},
                         {"recording", recording},
                         {"known_ids", known_ids},
+                        {"learnt", learnt},
                         {"split",
                          {{"test_share", split.test_share},
                           {"validation_share", split.validation_share},
@@ -60,6 +59,7 @@ void Checkpoint::set_about(const std::string& json) {
   calibration = about.at("calibration").get<std::vector<std::pair<double, double>>>();
   recording = about.at("recording");
   known_ids = about.at("known_ids").get<std::vector<std::int32_t>>();
+  learnt = about.at("learnt").get<std::vector<std::uint64_t>>();
   epochs = about.at("epochs");
   seconds = about.at("seconds");
   device = about.at("device");
@@ -100,6 +100,9 @@ Checkpoint Checkpoint::load(const std::filesystem::path& file) {
   } catch (const c10::Error&) {
     throw fail("its shape is none of a network");
   }
+  if (out.shape.distances != kDistances || out.calibration.size() != kDistances)
+    throw fail(fmt::format("it looks {} layers ahead, with {} calibrations", out.shape.distances,
+                           out.calibration.size()));
   torch::NoGradGuard guard;
   for (auto& item : out.network->named_parameters()) {
     const std::string path = "/parameters/" + item.key();
@@ -116,9 +119,6 @@ torch::Device find_device(const std::string& name) {
   if (name == "cpu" || (name == "auto" && !gpu)) {
     // With Debian 12's LibTorch 1.13 and oneDNN 2.6.3 the gradient of gelu() is whatever was in memory.
     at::globalContext().setUserEnabledMkldnn(false);
-    // LibTorch takes one thread a core where a core has two.
-    if (!std::getenv("OMP_NUM_THREADS"))
-      at::set_num_threads(static_cast<int>(std::thread::hardware_concurrency()));
     return torch::kCPU;
   }
   if (name == "cuda" && !gpu)

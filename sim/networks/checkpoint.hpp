@@ -22,6 +22,8 @@ struct Checkpoint {
   std::vector<std::int32_t> known_ids;
   /// The recording, in words and by recording_id(); what was held out of it.
   std::string trace, recording;
+  /// request_id() of what it was trained and validated on, ascending.
+  std::vector<std::uint64_t> learnt;
   SplitOptions split;
   /// [distance - 1] a and b: an expert of log odds z is chosen with probability 1 / (1 + exp(-(a z + b))), fitted on the
   /// validation requests (Platt 1999).

@@ -8,6 +8,7 @@
 // experts of a top-k model add up by gate weight; the last product is as wide as there are distances; norms come first;
 // the confidence head, which the seed does not train, adds the part of the logits that all experts share.
 #include <cmath>
+#include <limits>
 
 #include "sim/networks/architectures.hpp"
 
@@ -122,6 +123,8 @@ class InterlayerTransformer : public Network {
         .permute({0, 2, 1, 3, 4});
   }
 
+  // Attention as that of one query with a key a token: a third of the keys that are read, and it goes on growing past the
+  // tokens that the network sees. The products are many times that.
   PredictorNetwork cost() const override {
     const std::int64_t d = w_.width, ff = w_.feed_forward;
     PredictorNetwork net;

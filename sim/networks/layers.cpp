@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sim/networks/architectures.hpp"
 
 namespace specmoe {

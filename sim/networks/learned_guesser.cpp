@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <numeric>
+#include <stdexcept>
+#include <tuple>
 
 #include "sim/base/input_error.hpp"
 #include "sim/networks/batches.hpp"
@@ -12,6 +15,19 @@ namespace specmoe {
 namespace {
 
 using torch::Tensor;
+
+constexpr std::uint64_t kFnvBasis = 0xcbf29ce484222325;
+
+// FNV-1a over 32 bits at a time.
+template <class T>
+std::uint64_t fnv(std::uint64_t hash, std::span<const T> values) {
+  for (const T value : values) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &value, sizeof value);
+    hash = (hash ^ bits) * 0x100000001b3;
+  }
+  return hash;
+}
 
 class Learned : public LearnedGuesser {
  public:
@@ -44,14 +60,11 @@ class Learned : public LearnedGuesser {
     offset_ = torch::tensor(b).to(device_).view({-1, 1});
     about_ = {.architecture = std::string(saved_.architecture->kind.name),
               .trace = saved_.trace,
-              .device = saved_.device,
               .recording = saved_.recording,
+              .learnt = saved_.learnt,
               .split = saved_.split,
               .shape = shape,
-              .context = saved_.context,
-              .epochs = saved_.epochs,
               .seconds = saved_.seconds,
-              .validation_recall = saved_.validation_recall,
               .network = saved_.network->cost()};
     about_.network.name = name_;
     about_.network.parameters = count_parameters(*saved_.network);
@@ -117,10 +130,18 @@ std::unique_ptr<LearnedGuesser> load_guesser(const std::filesystem::path& file, 
 }
 
 std::string recording_id(const LearningData& data) {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const std::int16_t expert : data.chosen)
-    hash = (hash ^ static_cast<std::uint16_t>(expert)) * 0x100000001b3;
+  std::uint64_t hash = fnv(kFnvBasis, std::span<const std::int16_t>(data.chosen));
+  hash = fnv(hash, std::span<const float>(data.weights));
+  hash = fnv(hash, std::span<const std::int32_t>(data.token_ids));
   return fmt::format("{}-{:016x}", data.rows(), hash);
+}
+
+std::uint64_t request_id(const LearningData& data, int request) {
+  const auto& r = data.requests[static_cast<std::size_t>(request)];
+  const auto row = static_cast<std::size_t>(data.layers * data.top_k);
+  return fnv(kFnvBasis, std::span(data.chosen)
+                            .subspan(static_cast<std::size_t>(r.first_row) * row,
+                                     static_cast<std::size_t>(r.rows) * row));
 }
 
 }  // namespace specmoe

@@ -2,7 +2,7 @@
 // are masked (MADE, Germain et al. 2015, 1502.03509), so that all layers are one product in training and each reads only
 // what is known there. To it come the token's id, the two ids and the routing of the two tokens before, and by each layer
 // what the token before chose in the layers ahead. A residual layer and a linear map for each layer give the logits.
-#include <cmath>
+#include <algorithm>
 
 #include "sim/networks/layerwise.hpp"
 
@@ -93,7 +93,7 @@ class Masked : public Network {
                           {1, d * routed_, kHidden},
                           {1, kHidden, kHidden},
                           {1, 2 * kHidden, d * shape_.experts},
-                          {d, routed_, shape_.experts}};
+                          {1, routed_, d * shape_.experts}};
     return net;
   }
 

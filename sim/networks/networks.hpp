@@ -37,15 +37,12 @@ PredictorNetwork describe_network(std::string_view name, const NetworkShape& sha
 
 /// What a file says of its network.
 struct LearnedAbout {
-  std::string architecture, trace, device;
-  std::string recording;  // recording_id() of what it was trained on
+  std::string architecture, trace;
+  std::string recording;              // recording_id() of what it was trained on
+  std::vector<std::uint64_t> learnt;  // request_id() of what it was trained and validated on, ascending
   SplitOptions split;
   NetworkShape shape;
-  std::int64_t context = 0;
-  int epochs = 0;
-  double seconds = 0;
-  /// [distance - 1] share of the true experts among the first top_k; of the validation requests.
-  std::vector<double> validation_recall;
+  double seconds = 0;  // of training
   PredictorNetwork network;
 };
 
@@ -64,7 +61,9 @@ class LearnedGuesser : public Guesser {
 std::unique_ptr<LearnedGuesser> load_guesser(const std::filesystem::path& file, const LearningData& data,
                                              const std::filesystem::path& trace, const std::string& device);
 
-/// Tells recordings apart: rows and a hash of their routing.
+/// Tells recordings apart: rows and a hash of their experts, gate weights and token ids.
 std::string recording_id(const LearningData& data);
+/// Tells requests apart: a hash of their experts.
+std::uint64_t request_id(const LearningData& data, int request);
 
 }  // namespace specmoe

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
 #include <random>
 
@@ -43,8 +42,7 @@ class Training {
   Training(const LearningData& data, const Split& split, const SplitOptions& held_out,
            const TrainSettings& settings, const std::atomic<bool>& stop,
            const std::function<void(const EpochReport&)>& progress)
-      : data_(data),
-        split_(split),
+      : split_(split),
         settings_(settings),
         stop_(stop),
         progress_(progress),
@@ -74,6 +72,9 @@ class Training {
     best_.seed = settings.seed;
     best_.trace = fmt::format("{} ({})", data.header.model, data.header.source);
     best_.recording = recording_id(data);
+    for (const auto* part : {&split.train, &split.validation})
+      for (const int request : *part) best_.learnt.push_back(request_id(data, request));
+    std::sort(best_.learnt.begin(), best_.learnt.end());
     best_.split = held_out;
     best_.device = device_.is_cuda() ? "GPU" : fmt::format("CPU, {} threads", at::get_num_threads());
     batch_ = settings.batch > 0 ? settings.batch : kind.batch;
@@ -89,7 +90,7 @@ class Training {
     best_.network = kind.make(best_.shape);
     best_.network->to(device_);
     batches_ = std::make_unique<Batches>(data, best_.shape, best_.known_ids, device_, hidden_.get());
-    // Matrices decay; biases, norms and tables of embeddings do not.
+    // What has one dimension, as a norm or a bias, does not decay.
     std::vector<Tensor> decays, others;
     for (const auto& item : network_->named_parameters())
       (item.value().dim() > 1 ? decays : others).push_back(item.value());
@@ -102,7 +103,9 @@ class Training {
     pieces_ = batches_->cut(split.train, best_.context);
     // Without validation requests the training ones choose: a fit of them, not a measure.
     const auto all = batches_->cut(split.validation.empty() ? split.train : split.validation, best_.context);
-    const std::int64_t every = std::max<std::int64_t>(1, std::ssize(all) * best_.context / kValidationRows);
+    std::int64_t rows = 0;
+    for (const Piece& piece : all) rows += piece.rows;
+    const std::int64_t every = std::max<std::int64_t>(1, rows / kValidationRows);
     for (std::size_t i = 0; i < all.size(); i += static_cast<std::size_t>(every))
       validation_.push_back(all[i]);
   }
@@ -294,7 +297,7 @@ class Training {
         best_.set_about(text.toStringRef());
         optimizer_->load(optimizer);
       }
-    } catch (const c10::Error&) {
+    } catch (const std::exception&) {  // LibTorch has several kinds
       throw InputError(state_file().string(), 0, "cannot be read",
                        "what an interrupted training left; remove it to begin anew");
     }
@@ -332,7 +335,6 @@ class Training {
     report.device = best_.device;
   }
 
-  const LearningData& data_;
   const Split& split_;
   const TrainSettings& settings_;
   const std::atomic<bool>& stop_;

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,15 +31,15 @@ LearningData load(const std::filesystem::path& trace);
 /// Guessers that are to be judged on the same requests.
 struct Guessers {
   std::vector<std::unique_ptr<Guesser>> all;  // baselines fitted, in the order asked for; then the networks
-  std::vector<int> requests;  // to predict: the test part, or all of a recording that nobody learnt from
+  std::vector<int> requests;  // to predict: the test part, or what is new in another recording
   std::vector<Split::TestPart> parts;
   std::string description;
 };
-/// Baselines learn from the training part of the networks' own split, or of `recorded.split` without networks.
+/// @param baselines nothing: all of them, where they may learn from this recording. They learn from the training part of the networks' own split, or of `recorded.split` without networks.
 /// @param split_given whether the split was asked for, so that one that differs from the networks' is an error.
 /// @throws InputError if networks do not agree on the split or the recording.
 Guessers make_guessers(const LearningData& data, const Recorded& recorded,
-                       const std::vector<std::string>& baselines,
+                       const std::optional<std::vector<std::string>>& baselines,
                        const std::vector<std::filesystem::path>& networks, const std::string& device,
                        bool split_given);
 

@@ -31,17 +31,12 @@ void write_csv(const std::filesystem::path& file, const std::string& text) {
   whole.publish();
 }
 
-void run(Evaluation e, bool split_given) {
+void run(const Evaluation& e, bool split_given) {
   const LearningData data = load(e.recorded.trace);
-  if (e.baselines.empty()) {
-    const bool other =
-        !e.networks.empty() &&
-        load_guesser(e.networks[0], data, e.recorded.trace, "cpu")->about().recording != recording_id(data);
-    for (const BaselineKind& kind : baseline_kinds())
-      if (!other) e.baselines.emplace_back(kind.name);
-  }
-  if (e.baselines == std::vector<std::string>{"none"}) e.baselines.clear();
-  Guessers guessers = make_guessers(data, e.recorded, e.baselines, e.networks, e.device, split_given);
+  std::optional<std::vector<std::string>> baselines;
+  if (!e.baselines.empty()) baselines = e.baselines;
+  if (e.baselines == std::vector<std::string>{"none"}) baselines->clear();
+  Guessers guessers = make_guessers(data, e.recorded, baselines, e.networks, e.device, split_given);
   std::vector<ScoredGuesser> scored;
   for (auto& guesser : guessers.all) {
     fmt::print(stderr, "scoring {}\n", guesser->name());

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <numeric>
 
 #include "sim/base/input_error.hpp"
 #include "sim/train/commands.hpp"
@@ -44,7 +43,7 @@ LearningData load(const std::filesystem::path& trace) {
 }
 
 Guessers make_guessers(const LearningData& data, const Recorded& recorded,
-                       const std::vector<std::string>& baselines,
+                       const std::optional<std::vector<std::string>>& baselines,
                        const std::vector<std::filesystem::path>& networks, const std::string& device,
                        bool split_given) {
   Guessers out;
@@ -66,15 +65,19 @@ Guessers make_guessers(const LearningData& data, const Recorded& recorded,
         throw InputError(networks.front().string(), 0, "was trained with another split",
                          "no --test-share, --validation-share, --test-label and --split-seed, or its own");
       options = first.split;
-    } else if (!baselines.empty()) {
+    } else if (baselines && !baselines->empty()) {
       throw InputError(networks.front().string(), 0,
                        fmt::format("was trained on another recording ({})", first.trace),
                        "no --baseline beside it: they would learn from what it has never seen");
     } else {
-      out.requests.resize(data.requests.size());
-      std::iota(out.requests.begin(), out.requests.end(), 0);
-      out.description = fmt::format("all {} requests; learnt from another recording ({})",
-                                    out.requests.size(), first.trace);
+      for (int request = 0; request < std::ssize(data.requests); ++request)
+        if (!std::binary_search(first.learnt.begin(), first.learnt.end(), request_id(data, request)))
+          out.requests.push_back(request);
+      if (out.requests.empty())
+        throw InputError(recorded.trace.string(), 0, "the network learnt from every request of it", "others");
+      out.description = fmt::format(
+          "{} of {} requests, which the network did not learn from; it did from another recording ({})",
+          out.requests.size(), data.requests.size(), first.trace);
       out.parts = {{"all", out.requests}};
     }
   }
@@ -83,7 +86,12 @@ Guessers make_guessers(const LearningData& data, const Recorded& recorded,
     out.requests = split.test;
     out.parts = split.test_parts;
     out.description = split.description;
-    for (const std::string& name : baselines) {
+    std::vector<std::string> names;
+    if (baselines)
+      names = *baselines;
+    else
+      for (const BaselineKind& kind : baseline_kinds()) names.emplace_back(kind.name);
+    for (const std::string& name : names) {
       const BaselineKind& kind = baseline_named(name);
       if (kind.needs_token_ids && !data.has_token_ids) {
         fmt::print(stderr, "{} is left out: the recording has no token ids\n", name);
@@ -95,6 +103,8 @@ Guessers make_guessers(const LearningData& data, const Recorded& recorded,
     }
   }
   for (auto& guesser : learned) out.all.push_back(std::move(guesser));
+  if (out.all.empty())
+    throw InputError(recorded.trace.string(), 0, "nobody predicts", "a --network or a --baseline");
   fmt::print(stderr, "{}\n", out.description);
   return out;
 }

@@ -11,7 +11,7 @@ struct Listing {
   std::string device = "auto";
 };
 
-// Multiplications and additions of a token at one layer; the step's part, which runs once a token, is spread over layers.
+// Multiplications and additions of the products of a token at one layer, without attention; the step's part, which runs once a token, is spread over layers.
 double operations(const PredictorNetwork& network, std::int64_t layers) {
   const auto of = [](const NetworkPart& part) {
     double sum = 0;
@@ -33,13 +33,13 @@ void list() {
 void measure(const Listing& l) {
   const LearningData data = load(l.trace);
   fmt::print("{:20} {:>10} {:>13} {:>10} {:>12} {:>14}\n", "network", "parameters", "MFLOP a layer",
-             "trained (s)", "a token (us)", "256 tokens (us)");
+             "trained (s)", "a token (us)", "64 tokens (us)");
   for (const auto& file : l.networks) {
     const auto guesser = load_guesser(file, data, l.trace, l.device);
     const LearnedAbout& about = guesser->about();
     fmt::print("{:20} {:10} {:13.2f} {:10.0f} {:12.0f} {:14.0f}\n", guesser->name(), about.network.parameters,
                operations(about.network, about.shape.layers) / 1e6, about.seconds,
-               1e6 * guesser->forward_seconds(1), 1e6 * guesser->forward_seconds(256));
+               1e6 * guesser->forward_seconds(1), 1e6 * guesser->forward_seconds(64));
   }
 }
 

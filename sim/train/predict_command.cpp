@@ -27,8 +27,6 @@ void run(const Prediction& p, bool split_given) {
     return value.empty() ? std::vector<std::remove_cvref_t<decltype(value)>>{} : std::vector{value};
   };
   Guessers guessers = make_guessers(data, p.recorded, one(p.baseline), one(p.network), p.device, split_given);
-  if (guessers.all.empty())
-    throw InputError(p.recorded.trace.string(), 0, "no token ids", "a baseline that does without");
   std::vector<int> requests = guessers.requests;
   if (p.requests > 0 && p.requests < requests.size()) {
     for (std::size_t i = 0; i < p.requests; ++i)
@@ -39,6 +37,7 @@ void run(const Prediction& p, bool split_given) {
   const auto* learned = dynamic_cast<const LearnedGuesser*>(&guesser);
 
   PredictionsWriter writer(p.out, data, learned ? std::optional(learned->about().network) : std::nullopt);
+  if (!p.trace_out.empty()) write_trace(data, requests, p.trace_out);  // cannot it be written, better now
   std::vector<float> scores;
   std::int64_t tokens = 0;
   for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -48,7 +47,6 @@ void run(const Prediction& p, bool split_given) {
     if (i % 16 == 15) fmt::print(stderr, "{} of {} requests\n", i + 1, requests.size());
   }
   writer.finish();
-  if (!p.trace_out.empty()) write_trace(data, requests, p.trace_out);
   fmt::print("{}: what {} expects in {} tokens of {} requests\n", p.out.string(), guesser.name(), tokens,
              requests.size());
 }
