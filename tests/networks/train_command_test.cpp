@@ -68,6 +68,14 @@ strategies:
   CHECK(run.status == 0);
   CHECK(has(run.out, "learned"));
 
+  // Another recording: what the network learnt from is left out, and nobody else may learn from it.
+  const CommandResult other = train_command(folder, "evaluate test.h5 --network n.h5 --device cpu");
+  CAPTURE(other.err);
+  CHECK(other.status == 0);
+  CHECK(has(other.out, "4 of 4 requests, which the network did not learn from"));
+  CHECK(has(train_command(folder, "evaluate test.h5 --network n.h5 --baseline ridge --device cpu").err,
+            "was trained on another recording"));
+
   const CommandResult timed = train_command(folder, "networks --trace t.h5 --network n.h5 --device cpu");
   CAPTURE(timed.err);
   CHECK(timed.status == 0);
@@ -88,6 +96,7 @@ TEST_CASE("specmoe-train: bad input is one line and status 2") {
       {"evaluate t.h5 --network n.h5 --split-seed 9 --device cpu", "was trained with another split"},
       {"evaluate t.h5 --network t.h5 --device cpu", "expected a network that specmoe-train wrote"},
       {"evaluate t.h5 --baseline fortune", "baseline \"fortune\" is unknown"},
+      {"evaluate t.h5 --baseline none", "nobody predicts"},
       {"predict t.h5 --out p.h5", "--network or --baseline"},
       {"predict t.h5 --baseline ridge --out p.h5 --test-share 7", "test"},
   };
