@@ -40,6 +40,13 @@ struct LearningData {
     return std::span(chosen).subspan(static_cast<std::size_t>((row * layers + layer) * top_k),
                                      static_cast<std::size_t>(top_k));
   }
+  /// [row, layer, rank] of a whole request.
+  std::span<const std::int16_t> chosen_of(int request) const {
+    const Request& r = requests[static_cast<std::size_t>(request)];
+    const std::int64_t row = std::int64_t{layers} * top_k;
+    return std::span(chosen).subspan(static_cast<std::size_t>(r.first_row * row),
+                                     static_cast<std::size_t>(r.rows * row));
+  }
   /// Empty without weights.
   std::span<const float> weights_at(std::int64_t row, int layer) const {
     if (!has_weights) return {};

@@ -39,9 +39,7 @@ int prediction_ranks(int experts, int top_k);
 Predictions rank_scores(const LearningData& data, int request, std::span<const float> scores);
 
 /// Streams request by request. Confidences keep 12 bits of their mantissa, which halves the file. A file that is not
-/// finished is removed again. Beside the layout in external.cpp:
-///
-/// The layout stands at the top of sim/policies/predictor/external.cpp.
+/// finished is removed again. The layout stands at the top of sim/policies/predictor/external.cpp.
 class PredictionsWriter {
  public:
   /// @throws InputError if the file cannot be written.

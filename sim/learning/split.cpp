@@ -31,12 +31,8 @@ bool names(std::string_view wanted, std::string_view label) {
 std::vector<std::vector<int>> groups_of(const LearningData& data) {
   std::vector<std::vector<int>> groups;
   std::map<std::string_view, std::size_t> known;
-  const auto row = static_cast<std::size_t>(data.layers * data.top_k);
   for (int r = 0; r < std::ssize(data.requests); ++r) {
-    const auto& request = data.requests[static_cast<std::size_t>(r)];
-    const auto routing = std::as_bytes(std::span(data.chosen)
-                                           .subspan(static_cast<std::size_t>(request.first_row) * row,
-                                                    static_cast<std::size_t>(request.rows) * row));
+    const auto routing = std::as_bytes(data.chosen_of(r));
     const auto [at, made] = known.try_emplace(
         std::string_view(reinterpret_cast<const char*>(routing.data()), routing.size()), groups.size());
     if (made) groups.emplace_back();

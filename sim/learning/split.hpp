@@ -15,6 +15,8 @@ struct SplitOptions {
   /// and - is _: "SORRY-Bench" names sorry_bench_base/...); test_share is then of the others, and may be 0.
   std::vector<std::string> test_labels;
   std::uint64_t seed = 1;
+
+  friend bool operator==(const SplitOptions&, const SplitOptions&) = default;
 };
 
 /// Indices of LearningData::requests, ascending. Requests with equal routing stay together.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <string>
 
 #include "sim/base/input_error.hpp"
@@ -115,12 +116,21 @@ std::int64_t count_parameters(const Network& network) {
   return count;
 }
 
-PredictorNetwork describe_network(std::string_view name, const NetworkShape& shape) {
-  const auto network = find_architecture(name).make(shape);
-  PredictorNetwork cost = network->cost();
+PredictorNetwork describe(const Network& network, std::string_view name) {
+  PredictorNetwork cost = network.cost();
   cost.name = name;
-  cost.parameters = count_parameters(*network);
+  cost.parameters = count_parameters(network);
   return cost;
+}
+
+PredictorNetwork describe_network(std::string_view name, const NetworkShape& shape) {
+  return describe(*find_architecture(name).make(shape), name);
+}
+
+std::vector<std::int64_t> all_layers(const NetworkShape& shape) {
+  std::vector<std::int64_t> layers(static_cast<std::size_t>(shape.layers));
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
 }
 
 }  // namespace specmoe

@@ -17,7 +17,6 @@ struct Batch {
   torch::Tensor chosen;   // float [B, T, L, E]: 1 where the token chose the expert
   torch::Tensor weights;  // float [B, T, L, E]: gate weights, which sum to 1 over a layer's experts
   torch::Tensor tokens;   // int64 [B, T]; `vocabulary` where padded or not recorded
-  torch::Tensor valid;    // bool [B, T]
   torch::Tensor hidden;   // float [B, T, L, width], undefined without hidden states
 
   std::int64_t pieces() const { return chosen.size(0); }
@@ -47,6 +46,9 @@ std::span<const Architecture> architectures();
 /// @throws InputError naming those there are.
 const Architecture& find_architecture(std::string_view name);
 std::int64_t count_parameters(const Network& network);
+/// Its cost, with its parameters and this name.
+PredictorNetwork describe(const Network& network, std::string_view name);
+std::vector<std::int64_t> all_layers(const NetworkShape& shape);
 
 /// Of each layer, those of the `back` layers that end with it, by the token itself: [B, T, |layers|, back * E]; zeros
 /// before the first layer.

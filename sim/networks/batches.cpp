@@ -59,7 +59,6 @@ Batch Batches::make(std::span<const Piece> pieces) const {
   batch.weights = spread(weights);
   batch.tokens =
       tokens_.index_select(0, safe).to(torch::kLong).masked_fill(~valid, shape_.vocabulary).view({b, t});
-  batch.valid = valid.view({b, t});
   if (shape_.hidden > 0) {
     batch.hidden = torch::zeros({b, t, shape_.layers, shape_.hidden});
     for (std::ptrdiff_t i = 0; i < b; ++i) {

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <numeric>
 #include <stdexcept>
 #include <tuple>
 
+#include "sim/base/fnv.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/networks/batches.hpp"
 #include "sim/networks/checkpoint.hpp"
@@ -15,19 +14,6 @@ namespace specmoe {
 namespace {
 
 using torch::Tensor;
-
-constexpr std::uint64_t kFnvBasis = 0xcbf29ce484222325;
-
-// FNV-1a over 32 bits at a time.
-template <class T>
-std::uint64_t fnv(std::uint64_t hash, std::span<const T> values) {
-  for (const T value : values) {
-    std::uint32_t bits = 0;
-    std::memcpy(&bits, &value, sizeof value);
-    hash = (hash ^ bits) * 0x100000001b3;
-  }
-  return hash;
-}
 
 class Learned : public LearnedGuesser {
  public:
@@ -49,8 +35,7 @@ class Learned : public LearnedGuesser {
     }
     saved_.network->to(device_);
     batches_ = std::make_unique<Batches>(data, shape, saved_.known_ids, device_, hidden_.get());
-    layers_.resize(static_cast<std::size_t>(shape.layers));
-    std::iota(layers_.begin(), layers_.end(), 0);
+    layers_ = all_layers(shape);
     std::vector<float> a, b;
     for (const auto& [slope, offset] : saved_.calibration) {
       a.push_back(static_cast<float>(slope));
@@ -58,16 +43,13 @@ class Learned : public LearnedGuesser {
     }
     slope_ = torch::tensor(a).to(device_).view({-1, 1});
     offset_ = torch::tensor(b).to(device_).view({-1, 1});
-    about_ = {.architecture = std::string(saved_.architecture->kind.name),
-              .trace = saved_.trace,
+    about_ = {.trace = saved_.trace,
               .recording = saved_.recording,
               .learnt = saved_.learnt,
               .split = saved_.split,
               .shape = shape,
               .seconds = saved_.seconds,
-              .network = saved_.network->cost()};
-    about_.network.name = name_;
-    about_.network.parameters = count_parameters(*saved_.network);
+              .network = describe(*saved_.network, name_)};
   }
 
   std::string name() const override { return name_; }
@@ -130,18 +112,14 @@ std::unique_ptr<LearnedGuesser> load_guesser(const std::filesystem::path& file, 
 }
 
 std::string recording_id(const LearningData& data) {
-  std::uint64_t hash = fnv(kFnvBasis, std::span<const std::int16_t>(data.chosen));
-  hash = fnv(hash, std::span<const float>(data.weights));
-  hash = fnv(hash, std::span<const std::int32_t>(data.token_ids));
+  std::uint64_t hash = fnv1a(std::as_bytes(std::span(data.chosen)));
+  hash = fnv1a(std::as_bytes(std::span(data.weights)), hash);
+  hash = fnv1a(std::as_bytes(std::span(data.token_ids)), hash);
   return fmt::format("{}-{:016x}", data.rows(), hash);
 }
 
 std::uint64_t request_id(const LearningData& data, int request) {
-  const auto& r = data.requests[static_cast<std::size_t>(request)];
-  const auto row = static_cast<std::size_t>(data.layers * data.top_k);
-  return fnv(kFnvBasis, std::span(data.chosen)
-                            .subspan(static_cast<std::size_t>(r.first_row) * row,
-                                     static_cast<std::size_t>(r.rows) * row));
+  return fnv1a(std::as_bytes(data.chosen_of(request)));
 }
 
 }  // namespace specmoe

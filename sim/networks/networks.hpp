@@ -22,8 +22,6 @@ struct NetworkShape {
   std::int64_t vocabulary = 0;
   /// Width of the hidden states before the routers; 0 where none are read.
   std::int64_t hidden = 0;
-
-  friend bool operator==(const NetworkShape&, const NetworkShape&) = default;
 };
 
 struct NetworkKind {
@@ -37,7 +35,7 @@ PredictorNetwork describe_network(std::string_view name, const NetworkShape& sha
 
 /// What a file says of its network.
 struct LearnedAbout {
-  std::string architecture, trace;
+  std::string trace;
   std::string recording;              // recording_id() of what it was trained on
   std::vector<std::uint64_t> learnt;  // request_id() of what it was trained and validated on, ascending
   SplitOptions split;

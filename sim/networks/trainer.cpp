@@ -193,8 +193,7 @@ class Training {
 
   // Some of the source layers, or all.
   std::vector<std::int64_t> draw_layers(std::mt19937_64& random) const {
-    std::vector<std::int64_t> all(static_cast<std::size_t>(best_.shape.layers));
-    std::iota(all.begin(), all.end(), 0);
+    std::vector<std::int64_t> all = all_layers(best_.shape);
     if (layers_ == 0 || layers_ >= best_.shape.layers) return all;
     std::shuffle(all.begin(), all.end(), random);
     all.resize(static_cast<std::size_t>(layers_));
@@ -210,7 +209,6 @@ class Training {
         share < kWarmUp ? share / kWarmUp : kLeastRate + (1 - kLeastRate) * 0.5 * (1 + std::cos(M_PI * fall));
     for (auto& group : optimizer_->param_groups())
       static_cast<torch::optim::AdamWOptions&>(group.options()).lr(rate_ * factor);
-    factor_ = factor;
   }
 
   static void copy(const Network& from, Network& to) {
@@ -233,7 +231,6 @@ class Training {
     epoch.validation_loss = found.loss;
     epoch.validation_recall = found.recall;
     epoch.seconds = elapsed_;
-    epoch.learning_rate = rate_ * factor_;
     const double recall = std::accumulate(found.recall.begin(), found.recall.end(), 0.0);
     epoch.best = recall > best_recall_;
     if (epoch.best) {
@@ -343,7 +340,7 @@ class Training {
   std::unique_ptr<HiddenStates> hidden_;
   Checkpoint best_;
   std::int64_t batch_ = 0, layers_ = 0;
-  double rate_ = 0, factor_ = 0;
+  double rate_ = 0;
   std::shared_ptr<Network> network_, average_;
   std::unique_ptr<Batches> batches_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;

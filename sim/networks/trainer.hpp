@@ -35,7 +35,7 @@ struct EpochReport {
   double loss = 0, validation_loss = 0;
   /// Share of the true experts among the first top_k named, mean over layers, by distance within the token.
   std::vector<double> validation_recall;
-  double seconds = 0, learning_rate = 0;
+  double seconds = 0;
   bool best = false;
 };
 

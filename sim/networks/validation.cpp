@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -62,8 +61,7 @@ Validation validate_network(Network& network, const Batches& batches, std::span<
   torch::NoGradGuard guard;
   network.eval();
   const NetworkShape& shape = batches.shape();
-  std::vector<std::int64_t> layers(static_cast<std::size_t>(shape.layers));
-  std::iota(layers.begin(), layers.end(), 0);
+  const std::vector<std::int64_t> layers = all_layers(shape);
   const Tensor none = torch::zeros({shape.distances}, torch::kDouble);
   Tensor losses = none, hits = none, rows = none, of = none;
   Tensor guesses = torch::zeros({shape.distances * kBins}, torch::kDouble), right = guesses;

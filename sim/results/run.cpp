@@ -10,6 +10,7 @@
 #include <new>
 
 #include "sim/base/build_info.hpp"
+#include "sim/base/fnv.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
@@ -86,8 +87,7 @@ std::string fingerprint(const Scenario& scenario) {
     for (const auto& entry : fs::directory_iterator(folder, ignored)) stamp(entry.path());
   }
   for (const fs::path& input : scenario.inputs) stamp(input);
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  for (const char c : all) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  const std::uint64_t hash = fnv1a(std::as_bytes(std::span(all)));
   return fmt::format("{:016x}", hash);
 }
 

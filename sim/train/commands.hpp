@@ -1,6 +1,5 @@
 // The commands of specmoe-train, and what they have in common.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -9,6 +8,11 @@
 
 #include "sim/learning/split.hpp"
 #include "sim/networks/networks.hpp"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace specmoe {
 
@@ -35,7 +39,8 @@ struct Guessers {
   std::vector<Split::TestPart> parts;
   std::string description;
 };
-/// @param baselines nothing: all of them, where they may learn from this recording. They learn from the training part of the networks' own split, or of `recorded.split` without networks.
+/// @param baselines nothing: all of them, where they may learn from this recording. They learn from the training part of
+/// the networks' own split, or of `recorded.split` without networks.
 /// @param split_given whether the split was asked for, so that one that differs from the networks' is an error.
 /// @throws InputError if networks do not agree on the split or the recording.
 Guessers make_guessers(const LearningData& data, const Recorded& recorded,

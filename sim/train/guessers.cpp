@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 
@@ -7,15 +8,6 @@
 #include "sim/train/commands.hpp"
 
 namespace specmoe {
-namespace {
-
-bool same(const SplitOptions& a, const SplitOptions& b) {
-  return a.test_share == b.test_share && a.validation_share == b.validation_share &&
-         a.test_labels == b.test_labels && a.seed == b.seed;
-}
-
-}  // namespace
-
 std::vector<CLI::Option*> add_recording(CLI::App& command, Recorded& recorded) {
   command.add_option("trace", recorded.trace, "Recorded routing (specmoe trace import, record.py)")
       ->required();
@@ -55,13 +47,13 @@ Guessers make_guessers(const LearningData& data, const Recorded& recorded,
     const LearnedAbout& first = learned.front()->about();
     for (std::size_t i = 0; i < learned.size(); ++i) {
       const LearnedAbout& about = learned[i]->about();
-      if (about.recording != first.recording || !same(about.split, first.split))
+      if (about.recording != first.recording || about.split != first.split)
         throw InputError(networks[i].string(), 0,
                          "was trained on other requests than " + networks.front().string(),
                          "networks of one recording and one split");
     }
     if (first.recording == id) {
-      if (split_given && !same(options, first.split))
+      if (split_given && options != first.split)
         throw InputError(networks.front().string(), 0, "was trained with another split",
                          "no --test-share, --validation-share, --test-label and --split-seed, or its own");
       options = first.split;

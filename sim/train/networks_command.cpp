@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "sim/train/commands.hpp"
 
 namespace specmoe {
@@ -11,7 +13,8 @@ struct Listing {
   std::string device = "auto";
 };
 
-// Multiplications and additions of the products of a token at one layer, without attention; the step's part, which runs once a token, is spread over layers.
+// Multiplications and additions of the products of a token at one layer, without attention; the step's part, which runs
+// once a token, is spread over layers.
 double operations(const PredictorNetwork& network, std::int64_t layers) {
   const auto of = [](const NetworkPart& part) {
     double sum = 0;
