@@ -1,7 +1,8 @@
 // The simulation kernel on SimGrid, and the run of a host program on it. The only file that includes SimGrid.
 //
 // The host program is one actor. Streams and copy engines live in SimGrid's maestro context: they start
-// activities from timers and from the completion callbacks of others.
+// activities from timers and from the completion callbacks of others. SimGrid's activities are what shares a device or
+// a link; what is alone there has a date that is known (see flows.hpp).
 #include <simgrid/s4u.hpp>
 // after s4u.hpp: in 3.32 they do not stand alone
 #include <simgrid/version.h>
@@ -12,12 +13,15 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <deque>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 
 #include "sim/base/input_error.hpp"
 #include "sim/machine/bench.hpp"
+#include "sim/machine/flows.hpp"
 #include "sim/machine/lanes.hpp"
 #include "sim/machine/machine.hpp"
 #include "sim/machine/stream_machine.hpp"
@@ -31,6 +35,8 @@ namespace {
 namespace sg4 = simgrid::s4u;
 
 constexpr double kFlopsPerSecond = 1e9;  // of every host: an Exec's flops are its nanoseconds
+// SimGrid counts payloads in whole numbers. What is left of a copy when another joins it is none of bytes.
+constexpr double kUnitsPerByte = 1 << 20;
 
 sg4::NetZone* root_zone([[maybe_unused]] sg4::Engine& engine) {
 #if SIMGRID_AT_LEAST(4, 0)
@@ -51,9 +57,9 @@ sg4::Host* add_host(sg4::NetZone* zone, const std::string& name, double speed) {
 // Latency 0: CM02 shares a link by 1/latency, so the fixed cost of a copy is a wait of its copy engine.
 sg4::Link* add_link(sg4::NetZone* zone, const std::string& name, BytesPerSecond bandwidth) {
 #if SIMGRID_AT_LEAST(4, 0)
-  return zone->add_link(name, bandwidth.value)->set_latency(0);
+  return zone->add_link(name, bandwidth.value * kUnitsPerByte)->set_latency(0);
 #else
-  return zone->create_link(name, bandwidth.value)->set_latency(0);
+  return zone->create_link(name, bandwidth.value * kUnitsPerByte)->set_latency(0);
 #endif
 }
 
@@ -135,18 +141,16 @@ class SimGridLane {
  public:
   explicit SimGridLane(Worker& worker) : worker_(worker) {}
 
-  void wait_until(Seconds date) {
-    simgrid::kernel::timer::Timer::set(date.value, [worker = &worker_] { worker->go_on(); });
-  }
   void execute(sg4::Host* host, Seconds duration) {
     const auto exec = sg4::Exec::init();
     exec->set_flops_amount(duration.value * kFlopsPerSecond)->set_host(host);
     keep(exec);
     start(exec);
   }
-  void cross(sg4::Host* from, sg4::Host* to, Bytes payload) {
+  /// @param payload in bytes
+  void cross(sg4::Host* from, sg4::Host* to, double payload) {
     const auto comm = sg4::Comm::sendto_init();
-    comm->set_payload_size(static_cast<std::uint64_t>(payload.count));
+    comm->set_payload_size(static_cast<std::uint64_t>(std::ceil(payload * kUnitsPerByte)));
     keep(comm);
     start(comm, from, to);
   }
@@ -164,9 +168,10 @@ class SimGridLane {
   sg4::ActivityPtr running_, before_;
 };
 
-void report_completions() {
-  on_completion([](const sg4::Activity& activity) {
-    if (auto* worker = activity.get_data<Worker>()) worker->go_on();
+template <class Report>
+void report_completions(Report report) {
+  on_completion([report](const sg4::Activity& activity) {
+    if (auto* worker = activity.get_data<Worker>()) report(*worker);
   });
 }
 
@@ -177,68 +182,105 @@ void report_completions() {
 class SimGridKernel final : public SimulationKernel {
  public:
   SimGridKernel(const Platform& platform, sg4::NetZone* zone) : platform_(platform), zone_(zone) {
-    for (const Device& device : platform.devices)
-      devices_.push_back({add_host(zone, "device " + device.name, kFlopsPerSecond), {}, 0});
+    for (const Device& device : platform.devices) {
+      sg4::Host* host = add_host(zone, "device " + device.name, kFlopsPerSecond);
+      devices_.push_back({{host, nullptr, {&shares_.emplace_back(Share{1})}}, {}, 0});
+    }
     for (const Memory& memory : platform.memories) add_memory(memory);
     for (std::size_t i = 0; i < devices_.size(); ++i) add_places(devices_[i], platform.devices[i]);
     for (const Link& link : platform.links) add_directions(link);
-    const auto memories = static_cast<int>(platform.memories.size());
-    for (int from = 0; from < memories; ++from)
-      for (int to = 0; to < memories; ++to)
+    const std::size_t memories = platform.memories.size();
+    ways_.resize(memories * memories);
+    for (std::size_t from = 0; from < memories; ++from)
+      for (std::size_t to = 0; to < memories; ++to)
         if (from != to)
-          for (const bool beside_cpu : {false, true}) add_routes({from}, {to}, beside_cpu);
+          for (const bool beside_cpu : {false, true})
+            add_ways({static_cast<int>(from)}, {static_cast<int>(to)}, beside_cpu);
     zone->seal();
   }
 
   void run_host(const std::function<void()>& program) {
-    host_ = add_actor(memories_.at(0).ends[0].pinned, "host program", program);
+    host_ = add_actor(memories_.at(0).ends[0].pinned, "host program", [this, program] {
+      program();
+      host_runs_ = false;
+    });
+  }
+  void ended(Worker& shared) {
+    --sharing_;
+    dates_.go_to({sg4::Engine::get_clock()});
+    shared.go_on();
   }
 
-  Seconds now() const override { return {sg4::Engine::get_clock()}; }
+  Seconds now() const override { return dates_.now(); }
   std::unique_ptr<Lane> open_lane(Worker& worker, DeviceId device) override;
-  void suspend_host() override { sg4::this_actor::suspend(); }
-  void resume_host() override { host_->resume(); }
+  void suspend_host() override {
+    host_runs_ = false;
+    sg4::this_actor::suspend();
+  }
+  void resume_host() override {
+    host_runs_ = true;
+    host_->resume();
+  }
 
  private:
+  class SharedFlow;
   class PlatformLane;
   struct Ends {
     sg4::Host *pinned, *pageable;
   };
+  struct LinkShare : Share {
+    sg4::Link* link;
+  };
+  // Where a flow is in SimGrid: on a host, or on the links between two.
+  struct Path {
+    sg4::Host *from, *to;
+    std::vector<Share*> shares;
+  };
   // Reads and writes flow over a link each, and share one of the faster rate. SimGrid's own disks hold on to every access
   // that was made: their cost grows with the square of the number.
   struct Disk {
-    sg4::Host *reads, *writes, *end;
+    Path reads, writes;
   };
   struct MemoryNode {
     std::array<Ends, 2> ends;  // [whether a CPU computes]
     Disk disk;
-    const sg4::Link* bandwidth;  // only of a CPU's memory
+    LinkShare* bandwidth;  // only of a CPU's memory
   };
   // From where a kernel's traffic flows into the memory, at the rate of the link.
   struct Place {
-    sg4::Host* host;
-    sg4::Link* rate;
+    LinkShare* rate;
+    Path path;
   };
   struct DeviceNode {
-    sg4::Host* host;
+    Path kernels;
     std::vector<Place> places;
     std::size_t taken;
   };
   static constexpr std::size_t kPlaces = 4;  // streams of a CPU
   struct OneWay {
-    std::vector<const sg4::Link*> pinned, pageable;
+    std::vector<LinkShare*> pinned, pageable;
+  };
+  struct Way {
+    std::array<Path, 2> pinned, pageable;  // [whether a CPU computes]
   };
 
   const MemoryNode& operator[](MemoryId id) const { return memories_[static_cast<std::size_t>(id.index)]; }
-
-  sg4::Link* add_link(const std::string& name, BytesPerSecond bandwidth) const {
-    return specmoe::add_link(zone_, name, checked(name, bandwidth));
+  Way& way(MemoryId from, MemoryId to) {
+    return ways_[static_cast<std::size_t>(from.index) * memories_.size() +
+                 static_cast<std::size_t>(to.index)];
   }
-  // SimGrid takes any number and goes wrong later.
-  static BytesPerSecond checked(const std::string& name, BytesPerSecond bandwidth) {
+
+  LinkShare* add_link(const std::string& name, BytesPerSecond bandwidth) {
+    // SimGrid takes any number and goes wrong later.
     if (!(bandwidth.value > 0) || !std::isfinite(bandwidth.value))
       throw std::logic_error("platform: the bandwidth of " + name + " is not positive");
-    return bandwidth;
+    return &links_.emplace_back(LinkShare{{bandwidth.value}, specmoe::add_link(zone_, name, bandwidth)});
+  }
+  Path add_path(sg4::Host* from, sg4::Host* to, const std::vector<LinkShare*>& links) {
+    std::vector<const sg4::Link*> hops;
+    for (const LinkShare* each : links) hops.push_back(each->link);
+    add_route(zone_, from, to, hops);
+    return {from, to, {links.begin(), links.end()}};
   }
 
   void add_memory(const Memory& memory) {
@@ -248,13 +290,12 @@ class SimGridKernel final : public SimulationKernel {
     };
     memories_.push_back({{ends(memory.name), ends(memory.name + " beside a CPU")}, {}, nullptr});
     if (memory.kind != Memory::Kind::disk) return;
-    const auto* both = add_link("accesses of " + memory.name, std::max(memory.read, memory.write));
-    Disk& disk = memories_.back().disk;
-    disk = {add_host(zone_, "reads of " + memory.name, kFlopsPerSecond),
-            add_host(zone_, "writes of " + memory.name, kFlopsPerSecond),
-            add_host(zone_, "end of " + memory.name, kFlopsPerSecond)};
-    add_route(zone_, disk.reads, disk.end, {add_link("read rate of " + memory.name, memory.read), both});
-    add_route(zone_, disk.writes, disk.end, {add_link("write rate of " + memory.name, memory.write), both});
+    LinkShare* both = add_link("accesses of " + memory.name, std::max(memory.read, memory.write));
+    sg4::Host* end = add_host(zone_, "end of " + memory.name, kFlopsPerSecond);
+    memories_.back().disk = {add_path(add_host(zone_, "reads of " + memory.name, kFlopsPerSecond), end,
+                                      {add_link("read rate of " + memory.name, memory.read), both}),
+                             add_path(add_host(zone_, "writes of " + memory.name, kFlopsPerSecond), end,
+                                      {add_link("write rate of " + memory.name, memory.write), both})};
   }
 
   void add_places(DeviceNode& node, const Device& device) {
@@ -264,15 +305,14 @@ class SimGridKernel final : public SimulationKernel {
     if (!memory.bandwidth) memory.bandwidth = add_link("bandwidth of " + name, platform_[device.memory].read);
     for (std::size_t i = 0; i < kPlaces; ++i) {
       const std::string place = "place " + std::to_string(i) + " of " + device.name;
-      node.places.push_back({add_host(zone_, place, kFlopsPerSecond),
-                             add_link(place + " rate", platform_[device.memory].read)});
-      add_route(zone_, node.places.back().host, memory.ends[1].pinned,
-                {node.places.back().rate, memory.bandwidth});
+      LinkShare* rate = add_link(place + " rate", platform_[device.memory].read);
+      node.places.push_back({rate, add_path(add_host(zone_, place, kFlopsPerSecond), memory.ends[1].pinned,
+                                            {rate, memory.bandwidth})});
     }
   }
 
   void add_directions(const Link& link) {
-    const sg4::Link* both = nullptr;
+    LinkShare* both = nullptr;
     if (link.duplex.value < link.forward.bandwidth.value + link.backward.bandwidth.value)
       both = add_link(link.name + " both ways", link.duplex);
     const auto direction = [&](const std::string& name, BytesPerSecond full, BytesPerSecond pageable) {
@@ -289,14 +329,14 @@ class SimGridKernel final : public SimulationKernel {
         direction(link.name + " backward", link.backward.bandwidth, link.pageable_backward.bandwidth));
   }
 
-  void add_routes(MemoryId from, MemoryId to, bool beside_cpu) {
+  void add_ways(MemoryId from, MemoryId to, bool beside_cpu) {
     Route route;
     try {
       route = platform_.route(from, to);
     } catch (const InputError&) {
       return;  // an error only for a program that copies this way
     }
-    std::vector<const sg4::Link*> pinned, pageable;
+    std::vector<LinkShare*> pinned, pageable;
     for (const Hop& hop : route.hops) {
       const OneWay& direction = directions_[static_cast<std::size_t>(2 * hop.link + !hop.forward)];
       pinned.insert(pinned.end(), direction.pinned.begin(), direction.pinned.end());
@@ -304,70 +344,157 @@ class SimGridKernel final : public SimulationKernel {
     }
     if (beside_cpu)
       for (const MemoryId end : {from, to})
-        if (const sg4::Link* bandwidth = (*this)[end].bandwidth) {
+        if (LinkShare* bandwidth = (*this)[end].bandwidth) {
           pinned.push_back(bandwidth);
           pageable.push_back(bandwidth);
         }
     const Ends &source = (*this)[from].ends[beside_cpu], &target = (*this)[to].ends[beside_cpu];
-    add_route(zone_, source.pinned, target.pinned, pinned);
-    add_route(zone_, source.pageable, target.pinned, pageable);
+    way(from, to).pinned[beside_cpu] = add_path(source.pinned, target.pinned, pinned);
+    way(from, to).pageable[beside_cpu] = add_path(source.pageable, target.pinned, pageable);
   }
+
+  void go_on_at(Seconds date, Worker& worker) {
+    dates_.add(date, worker);
+    wake_at(date);
+  }
+  // Calls serve() at a date.
+  void wake_at(Seconds date) {
+    if (serving_ || woken_ <= date) return;
+    woken_ = date;
+    simgrid::kernel::timer::Timer::set(date.value, [this, date] {
+      if (date == woken_) serve();  // else an earlier one has come between
+    });
+  }
+  // Where nothing is shared and the host waits, the next date is the next thing to happen: SimGrid's clock follows later.
+  void serve() {
+    woken_ = kNever;
+    serving_ = true;
+    dates_.go_to({sg4::Engine::get_clock()});
+    begin_sharing();
+    while (!dates_.empty() && (dates_.next() <= dates_.now() || (sharing_ == 0 && !host_runs_)))
+      dates_.serve_next();
+    serving_ = false;
+    if (!to_begin_.empty()) wake_at(dates_.now());
+    if (!dates_.empty()) wake_at(dates_.next());
+  }
+  // SimGrid starts activities at its own clock only.
+  void begin_when_there(SharedFlow& flow);
+  void begin_sharing();
+
+  static constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
 
   const Platform& platform_;
   sg4::NetZone* zone_;
   sg4::ActorPtr host_;
+  std::deque<Share> shares_;  // of devices
+  std::deque<LinkShare> links_;
   std::vector<DeviceNode> devices_;
   bool cpu_computes_ = false;
   std::vector<MemoryNode> memories_;
   std::vector<OneWay> directions_;  // [2 * link + backward]
+  std::vector<Way> ways_;           // [from, to]
+
+  Dates dates_;
+  bool host_runs_ = true;
+  bool serving_ = false;
+  Seconds woken_ = kNever;             // when serve() will be called
+  int sharing_ = 0;                    // flows
+  std::vector<SharedFlow*> to_begin_;  // of these, once SimGrid's clock is there
 };
+
+// What is left of a flow that shares its path.
+class SimGridKernel::SharedFlow final : public Flow {
+ public:
+  SharedFlow(SimGridKernel& kernel, Worker& worker)
+      : Flow(kernel.dates_, worker), kernel_(kernel), lane_(*this) {}
+
+  void start(const Path& path, double amount) {
+    path_ = &path;
+    Flow::start(path.shares, amount);
+  }
+  void begin() {
+    if (path_->to)
+      lane_.cross(path_->from, path_->to, rest_);
+    else
+      lane_.execute(path_->from, {rest_});
+  }
+
+ private:
+  void end_at(Seconds date) override { kernel_.go_on_at(date, *this); }
+  void be_shared(double rest) override {
+    rest_ = rest;
+    kernel_.begin_when_there(*this);
+  }
+
+  SimGridKernel& kernel_;
+  SimGridLane lane_;
+  const Path* path_ = nullptr;
+  double rest_ = 0;
+};
+
+void SimGridKernel::begin_when_there(SharedFlow& flow) {
+  ++sharing_;
+  to_begin_.push_back(&flow);
+  if (dates_.now() <= Seconds{sg4::Engine::get_clock()})
+    begin_sharing();
+  else
+    wake_at(dates_.now());
+}
+
+void SimGridKernel::begin_sharing() {
+  for (SharedFlow* flow : to_begin_) flow->begin();
+  to_begin_.clear();
+}
 
 class SimGridKernel::PlatformLane final : public Lane {
  public:
-  PlatformLane(const SimGridKernel& kernel, Worker& worker, const Place* place)
-      : kernel_(kernel), lane_(worker), place_(place), both_(worker) {}
+  PlatformLane(SimGridKernel& kernel, Worker& worker, Place* place)
+      : kernel_(kernel), worker_(worker), flow_(kernel, worker), place_(place), both_(kernel, worker) {}
 
-  void wait_until(Seconds date) override { lane_.wait_until(date); }
+  void wait_until(Seconds date) override { kernel_.go_on_at(date, worker_); }
   void execute(DeviceId device, Seconds duration, Bytes traffic) override {
-    sg4::Host* host = kernel_.devices_[static_cast<std::size_t>(device.index)].host;
-    if (!place_ || traffic <= Bytes{0}) return lane_.execute(host, duration);
-    place_->rate->set_bandwidth((traffic / duration).value);
+    const Path& kernels = kernel_.devices_[static_cast<std::size_t>(device.index)].kernels;
+    if (!place_ || traffic <= Bytes{0}) return flow_.start(kernels, duration.value);
+    const BytesPerSecond rate = traffic / duration;
+    place_->rate->rate = rate.value;
+    place_->rate->link->set_bandwidth(rate.value * kUnitsPerByte);
     both_.left = 2;
-    both_.compute.execute(host, duration);
-    both_.flow.cross(place_->host, kernel_[kernel_.platform_[device].memory].ends[1].pinned, traffic);
+    both_.compute.start(kernels, duration.value);
+    both_.flow.start(place_->path, static_cast<double>(traffic.count));
   }
   void cross(MemoryId from, MemoryId to, HostMemory host, Bytes payload) override {
-    const Ends& source = kernel_[from].ends[kernel_.cpu_computes_];
-    lane_.cross(host == HostMemory::pinned ? source.pinned : source.pageable,
-                kernel_[to].ends[kernel_.cpu_computes_].pinned, payload);
+    const Way& way = kernel_.way(from, to);
+    const auto& paths = host == HostMemory::pinned ? way.pinned : way.pageable;
+    flow_.start(paths[kernel_.cpu_computes_], static_cast<double>(payload.count));
   }
   void read(MemoryId disk, Bytes bytes) override {
-    lane_.cross(kernel_[disk].disk.reads, kernel_[disk].disk.end, bytes);
+    flow_.start(kernel_[disk].disk.reads, static_cast<double>(bytes.count));
   }
   void write(MemoryId disk, Bytes bytes) override {
-    lane_.cross(kernel_[disk].disk.writes, kernel_[disk].disk.end, bytes);
+    flow_.start(kernel_[disk].disk.writes, static_cast<double>(bytes.count));
   }
 
  private:
   // Goes on when both have ended.
   struct Both final : Worker {
-    explicit Both(Worker& w) : worker(w), compute(*this), flow(*this) {}
+    Both(SimGridKernel& kernel, Worker& w) : worker(w), compute(kernel, *this), flow(kernel, *this) {}
     void go_on() override {
       if (--left == 0) worker.go_on();
     }
     Worker& worker;
-    SimGridLane compute, flow;
+    SharedFlow compute, flow;
     int left = 0;
   };
 
-  const SimGridKernel& kernel_;
-  SimGridLane lane_;
-  const Place* place_;
+  SimGridKernel& kernel_;
+  Worker& worker_;
+  SharedFlow flow_;
+  Place* place_;
   Both both_;
 };
 
 std::unique_ptr<Lane> SimGridKernel::open_lane(Worker& worker, DeviceId device) {
-  const Place* place = nullptr;
+  Place* place = nullptr;
   if (device.index >= 0 && platform_[device].kind == Device::Kind::cpu) {
     DeviceNode& node = devices_[static_cast<std::size_t>(device.index)];
     if (node.taken == kPlaces) throw std::logic_error("open_stream: more than four streams of a CPU");
@@ -388,7 +515,7 @@ Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& 
   sg4::Engine& engine = open_engine();
   SimGridKernel kernel(platform, root_zone(engine));
   StreamMachine machine(platform, kernel, observer);
-  report_completions();
+  report_completions([&kernel](Worker& shared) { kernel.ended(shared); });
   bool returned = false;
   std::exception_ptr failure;
   kernel.run_host([&] {
@@ -441,9 +568,11 @@ BareCost run_bare(const BareWork& work) {
   add_route(zone, from, to,
             {add_link(zone, "link", work.bandwidth), add_link(zone, "both ways", work.duplex)});
   zone->seal();
-  report_completions();
+  report_completions([](Worker& chain) { chain.go_on(); });
   Chain kernels(work.kernels, [=](SimGridLane& lane, Seconds duration) { lane.execute(device, duration); });
-  Chain copies(work.copies, [=](SimGridLane& lane, Bytes payload) { lane.cross(from, to, payload); });
+  Chain copies(work.copies, [=](SimGridLane& lane, Bytes payload) {
+    lane.cross(from, to, static_cast<double>(payload.count));
+  });
   simgrid::kernel::timer::Timer::set(0, [&] {
     kernels.go_on();
     copies.go_on();
