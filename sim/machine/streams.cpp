@@ -158,8 +158,9 @@ CopyEngine::Part::Part(CopyEngine& engine)
 void CopyEngine::Part::go_on() { engine_.part_ended(); }
 
 void CopyEngine::take(StreamQueue* stream) {
+  const bool idle = queue_.empty();
   queue_.push_back(stream);
-  if (queue_.size() == 1) begin();
+  if (idle) begin();
 }
 
 void CopyEngine::begin() {
