@@ -92,7 +92,7 @@ TEST_CASE("energy: what is drawn is the integral over the recorded kernels") {
       load(machine, copies, Bytes{i * 7'919 % 500'000});
       const Event landed = machine.record(copies);
       if (i % 3 == 0) machine.wait(compute, landed);
-      machine.launch(compute, kernel(i * 104'729 % 30'000));
+      machine.launch(compute, kernel(i * 104'729 % 10'000));
       if (i % 16 == 0) machine.synchronize(machine.record(compute));
     }
   });

@@ -18,6 +18,7 @@ namespace {
 std::filesystem::path run_on(const TemporaryFolder& folder, const std::string& platform,
                              const std::string& out) {
   const Scenario scenario = Scenario::load(folder.write(out + ".yaml", R"(name: small
+seed: 3
 platform: )" + platform + R"(
 model: qwen1.5-moe-a2.7b
 routing:
@@ -88,7 +89,7 @@ TEST_CASE("results: energy of devices, links and memories adds up, and decoding'
 
 TEST_CASE("results: a platform without power takes the same time, has no energy and no column for it") {
   const TemporaryFolder folder;
-  const std::string bare_platform = folder.write("bare.yaml", without_power()).string();
+  const std::string bare_platform = folder.write("platform.yaml", without_power()).string();
   const auto bare = run_on(folder, bare_platform, "bare"), metered = run_on(folder, "rtx4090", "metered");
   CHECK(std::isnan(summary_of(bare).energy));
   CHECK(std::isnan(summary_of(bare).energy_per_token));

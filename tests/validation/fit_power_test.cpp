@@ -25,7 +25,7 @@ Measurement readings(const char* experiment, double factor = 1) {
 
 }  // namespace
 
-TEST_CASE("fit: power is the median of its readings; what copies draw beyond idle is their bytes'") {
+TEST_CASE("fit: power is the median of its readings, and what copies draw beyond idle is their bytes'") {
   const auto power = fit_power(readings("power/usage"));
   REQUIRE(power.has_value());
   CHECK(power->gpu.idle == Watts{100});
