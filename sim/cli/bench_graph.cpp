@@ -84,7 +84,7 @@ GraphCost run_graph() {
   const Platform platform = cards();
   const MoeModel model = MoeModel::load("mixtral-8x7b");
   NodeCounter counter;
-  const Seconds simulated = simulate(
+  const SimulationEnd end = simulate(
       platform,
       [&](Machine& machine) {
         std::vector<Card> all;
@@ -99,7 +99,7 @@ GraphCost run_graph() {
         }
       },
       &counter);
-  return {counter.nodes, std::chrono::duration<double>(Clock::now() - start).count(), megabytes(), simulated};
+  return {counter.nodes, std::chrono::duration<double>(Clock::now() - start).count(), megabytes(), end.date};
 }
 
 }  // namespace

@@ -34,18 +34,21 @@ void Flow::start(const std::vector<Share*>& path, double amount) {
   rate_ = path.front()->rate;
   for (const Share* share : path) rate_ = std::min(rate_, share->rate);
   for (Share* share : path) share->alone = this;
-  end_ = dates_.now() + Seconds{amount / rate_};
+  begun_ = dates_.now();
+  end_ = begun_ + Seconds{amount / rate_};
   end_at(end_);
 }
 
 void Flow::join() {
   for (Share* share : *path_) share->alone = nullptr;
-  if (end_ <= dates_.now()) return;  // it is ending
+  if (end_ <= dates_.now()) return was_alone(end_ - begun_);  // it is ending
   dates_.remove(*this);
+  was_alone(dates_.now() - begun_);
   be_shared((end_ - dates_.now()).value * rate_);
 }
 
 void Flow::go_on() {
+  if (path_->front()->alone == this) was_alone(end_ - begun_);
   for (Share* share : *path_) {
     --share->flows;
     share->alone = nullptr;

@@ -58,6 +58,8 @@ class Flow : public Worker {
 
   /// @param amount of seconds or bytes, positive. @param path until it has ended
   void start(const std::vector<Share*>& path, double amount);
+  /// When what is alone began.
+  Seconds begun() const { return begun_; }
   /// The amount has ended.
   void go_on() final;
 
@@ -67,6 +69,8 @@ class Flow : public Worker {
   virtual void end_at(Seconds date) = 0;
   /// Others are on the path: what is left ends when the simulator says so.
   virtual void be_shared(double rest) = 0;
+  /// For so long it was alone until now.
+  virtual void was_alone(Seconds) {}
 
  private:
   void join();
@@ -75,7 +79,7 @@ class Flow : public Worker {
   Worker& worker_;
   const std::vector<Share*>* path_ = nullptr;
   double rate_ = 0;
-  Seconds end_;  // while it is alone
+  Seconds begun_, end_;  // while it is alone
 };
 
 }  // namespace specmoe

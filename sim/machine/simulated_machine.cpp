@@ -5,10 +5,13 @@
 // a link; what is alone there has a date that is known (see flows.hpp).
 #include <simgrid/s4u.hpp>
 // after s4u.hpp: in 3.32 they do not stand alone
+#include <simgrid/plugins/energy.h>
 #include <simgrid/version.h>
 #include <simgrid/Exception.hpp>
 #include <simgrid/kernel/Timer.hpp>
 #include <xbt/config.hpp>
+
+#include <fmt/format.h>
 
 #include <array>
 #include <cmath>
@@ -52,6 +55,24 @@ sg4::Host* add_host(sg4::NetZone* zone, const std::string& name, double speed) {
 #else
   return zone->create_host(name, speed);
 #endif
+}
+
+// SimGrid draws its figures from a property "idle:one core:all cores" of each state of a host. States of a device have one
+// speed and differ by what it draws: the host's one core is busy as soon as one kernel runs, and no busier with two.
+enum PowerState : unsigned long { kMemoryBound, kComputeBound };
+
+sg4::Host* add_device(sg4::NetZone* zone, const std::string& name, const std::optional<PowerDraw>& power) {
+  if (!power) return add_host(zone, name, kFlopsPerSecond);
+  const std::vector<double> speeds{kFlopsPerSecond, kFlopsPerSecond};
+#if SIMGRID_AT_LEAST(4, 0)
+  sg4::Host* host = zone->add_host(name, speeds);
+#else
+  sg4::Host* host = zone->create_host(name, speeds);
+#endif
+  const double idle = power->idle.value, memory = power->memory_bound.value,
+               compute = power->compute_bound.value;
+  host->set_property("wattage_per_state", fmt::format("{0}:{1}:{1},{0}:{2}:{2}", idle, memory, compute));
+  return host;
 }
 
 // Latency 0: CM02 shares a link by 1/latency, so the fixed cost of a copy is a wait of its copy engine.
@@ -183,8 +204,8 @@ class SimGridKernel final : public SimulationKernel {
  public:
   SimGridKernel(const Platform& platform, sg4::NetZone* zone) : platform_(platform), zone_(zone) {
     for (const Device& device : platform.devices) {
-      sg4::Host* host = add_host(zone, "device " + device.name, kFlopsPerSecond);
-      devices_.push_back({{host, nullptr, {&shares_.emplace_back(Share{1})}}, {}, 0});
+      sg4::Host* host = add_device(zone, "device " + device.name, device.power);
+      devices_.push_back({{host, nullptr, {&shares_.emplace_back(Share{1})}}, {}, 0, {}});
     }
     for (const Memory& memory : platform.memories) add_memory(memory);
     for (std::size_t i = 0; i < devices_.size(); ++i) add_places(devices_[i], platform.devices[i]);
@@ -212,6 +233,7 @@ class SimGridKernel final : public SimulationKernel {
   }
 
   Seconds now() const override { return dates_.now(); }
+  std::vector<Joules> device_energy() const override;
   std::unique_ptr<Lane> open_lane(Worker& worker, DeviceId device) override;
   void suspend_host() override {
     host_runs_ = false;
@@ -255,6 +277,8 @@ class SimGridKernel final : public SimulationKernel {
     Path kernels;
     std::vector<Place> places;
     std::size_t taken;
+    /// Beyond idle, of kernels that SimGrid's meter did not see: those that were alone.
+    Joules alone;
   };
   static constexpr std::size_t kPlaces = 4;  // streams of a CPU
   struct OneWay {
@@ -412,14 +436,23 @@ class SimGridKernel::SharedFlow final : public Flow {
     path_ = &path;
     Flow::start(path.shares, amount);
   }
+  /// The next is a kernel of a device that draws power.
+  void draw(DeviceNode& device, const PowerDraw& power, bool memory_bound) {
+    device_ = &device;
+    state_ = memory_bound ? kMemoryBound : kComputeBound;
+    beyond_idle_ = (memory_bound ? power.memory_bound : power.compute_bound) - power.idle;
+  }
+  Watts beyond_idle() const { return beyond_idle_; }
   void begin() {
-    if (path_->to)
-      lane_.cross(path_->from, path_->to, rest_);
-    else
-      lane_.execute(path_->from, {rest_});
+    if (path_->to) return lane_.cross(path_->from, path_->to, rest_);
+    if (device_ && path_->from->get_pstate() != state_) path_->from->set_pstate(state_);
+    lane_.execute(path_->from, {rest_});
   }
 
  private:
+  void was_alone(Seconds time) override {
+    if (device_ && !path_->to) device_->alone += beyond_idle_ * time;
+  }
   void end_at(Seconds date) override { kernel_.go_on_at(date, *this); }
   void be_shared(double rest) override {
     rest_ = rest;
@@ -430,7 +463,25 @@ class SimGridKernel::SharedFlow final : public Flow {
   SimGridLane lane_;
   const Path* path_ = nullptr;
   double rest_ = 0;
+  DeviceNode* device_ = nullptr;  // only where it draws power
+  PowerState state_ = kMemoryBound;
+  Watts beyond_idle_;
 };
+
+// Where SimGrid's clock is behind, the devices stand still for all that SimGrid knows.
+std::vector<Joules> SimGridKernel::device_energy() const {
+  std::vector<Joules> all;
+  if (!platform_.has_power()) return all;
+  const Seconds behind = now() - Seconds{sg4::Engine::get_clock()};
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const DeviceNode& node = devices_[i];
+    all.push_back(Joules{sg_host_get_consumed_energy(node.kernels.from)} +
+                  platform_.devices[i].power->idle * behind + node.alone);
+    if (const Flow* kernel = node.kernels.shares.front()->alone)
+      all.back() += static_cast<const SharedFlow*>(kernel)->beyond_idle() * (now() - kernel->begun());
+  }
+  return all;
+}
 
 void SimGridKernel::begin_when_there(SharedFlow& flow) {
   ++sharing_;
@@ -452,14 +503,16 @@ class SimGridKernel::PlatformLane final : public Lane {
       : kernel_(kernel), worker_(worker), flow_(kernel, worker), place_(place), both_(kernel, worker) {}
 
   void wait_until(Seconds date) override { kernel_.go_on_at(date, worker_); }
-  void execute(DeviceId device, Seconds duration, Bytes traffic) override {
-    const Path& kernels = kernel_.devices_[static_cast<std::size_t>(device.index)].kernels;
-    if (!place_ || traffic <= Bytes{0}) return flow_.start(kernels, duration.value);
+  void execute(DeviceId device, Seconds duration, Bytes traffic, bool memory_bound) override {
+    DeviceNode& node = kernel_.devices_[static_cast<std::size_t>(device.index)];
+    SharedFlow& compute = place_ && traffic > Bytes{0} ? both_.compute : flow_;
+    if (const auto& power = kernel_.platform_[device].power) compute.draw(node, *power, memory_bound);
+    if (&compute == &flow_) return compute.start(node.kernels, duration.value);
     const BytesPerSecond rate = traffic / duration;
     place_->rate->rate = rate.value;
     place_->rate->link->set_bandwidth(rate.value * kUnitsPerByte);
     both_.left = 2;
-    both_.compute.start(kernels, duration.value);
+    compute.start(node.kernels, duration.value);
     both_.flow.start(place_->path, static_cast<double>(traffic.count));
   }
   void cross(MemoryId from, MemoryId to, HostMemory host, Bytes payload) override {
@@ -510,9 +563,10 @@ std::string simgrid_version() {
   return std::to_string(SIMGRID_VERSION_MAJOR) + "." + std::to_string(SIMGRID_VERSION_MINOR);
 }
 
-Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
-                 MachineObserver* observer) {
+SimulationEnd simulate(const Platform& platform, const std::function<void(Machine&)>& program,
+                       MachineObserver* observer) {
   sg4::Engine& engine = open_engine();
+  if (platform.has_power()) sg_host_energy_plugin_init();  // before the hosts
   SimGridKernel kernel(platform, root_zone(engine));
   StreamMachine machine(platform, kernel, observer);
   report_completions([&kernel](Worker& shared) { kernel.ended(shared); });
@@ -531,7 +585,11 @@ Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& 
   engine.run();
   if (failure) std::rethrow_exception(failure);
   if (!returned) throw std::logic_error("deadlock: the host program waits for what never comes");
-  return std::max(machine.now(), kernel.now());
+  SimulationEnd end{std::max(machine.now(), kernel.now()), kernel.device_energy()};
+  // The host's last calls may have ended after all that SimGrid knows of.
+  for (std::size_t i = 0; i < end.device_energy.size(); ++i)
+    end.device_energy[i] += platform.devices[i].power->idle * (end.date - kernel.now());
+  return end;
 }
 
 namespace {
