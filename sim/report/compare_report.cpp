@@ -10,7 +10,7 @@ namespace specmoe {
 
 namespace {
 
-std::string with_interval(const Interval& i, double scale, int digits) {
+std::string with_interval(const Estimate& i, double scale, int digits) {
   return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", i.value * scale, digits, i.low * scale, digits,
                      i.high * scale, digits);
 }
@@ -66,7 +66,7 @@ std::string compare_csv(const std::vector<ComparedRow>& rows) {
                         std::isnan(row.share) ? "" : fmt::format("{:.4g}", row.share),
                         row.refused.empty() ? std::to_string(row.capacity.count) : "", quoted(row.strategy),
                         row.frame ? 1 : 0, row.refused.empty() ? "" : quoted(row.refused));
-    for (const Interval* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
+    for (const Estimate* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
       for (const double x : {i->value, i->low, i->high})
         text += row.refused.empty() && std::isfinite(x) ? fmt::format(",{:.6g}", x) : ",";
     text += "\n";
