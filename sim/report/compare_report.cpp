@@ -43,12 +43,17 @@ std::string compare_table(const std::vector<ComparedRow>& rows) {
     else
       text += fmt::format("{:<38}-  {}\n", row.strategy, row.refused);
   }
-  return text +
-         "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
-         "with plain\n"
-         "LRU of the same bytes. hit: of expert accesses in decode, found in GPU memory or on the way. "
-         "MB/token: expert\n"
-         "bytes copied into GPU memory a decoded token.\n";
+  text +=
+      "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
+      "with plain\n"
+      "LRU of the same bytes. hit: of expert accesses in decode, found in GPU memory or on the way. "
+      "MB/token: expert\n"
+      "bytes copied into GPU memory a decoded token.\n";
+  if (std::any_of(rows.begin(), rows.end(), [](const ComparedRow& row) {
+        return row.refused.empty() && row.tokens_per_second.degenerate;
+      }))
+    text += "note: of a single batch, or of equal ones, an interval is its value and says nothing\n";
+  return text;
 }
 
 std::string compare_csv(const std::vector<ComparedRow>& rows) {
