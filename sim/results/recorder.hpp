@@ -23,6 +23,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,8 @@ class Recorder : public EngineObserver, public MachineObserver {
   /// @param file is emptied and takes one run, at "/".
   Recorder(const std::filesystem::path& file, const Scenario& scenario, const Strategy& strategy,
            Timeline* timeline);
+  /// Counts totals alone, without a file.
+  Recorder(const Scenario& scenario, const Strategy& strategy);
   ~Recorder() override;
 
   void step_ended(const StepRecord& step) override;
@@ -51,9 +54,13 @@ class Recorder : public EngineObserver, public MachineObserver {
 
   /// Writes totals, links, streams and memory, and closes the datasets.
   RunSummary finish(Seconds total_time);
+  /// Of every decode step so far, s.
+  const std::vector<double>& decode_durations() const { return decode_durations_; }
 
  private:
   struct Columns;
+  void write_columns(const StepRecord& step);
+  void write_totals();
   struct LinkUse {
     std::int64_t bytes = 0, copies = 0;
     double busy = 0;
@@ -67,13 +74,14 @@ class Recorder : public EngineObserver, public MachineObserver {
 
   const Scenario& scenario_;
   const Strategy& strategy_;
-  Timeline* timeline_;
-  H5File file_;
+  Timeline* timeline_ = nullptr;
+  std::optional<H5File> file_;
   std::unique_ptr<Columns> columns_;
   RunSummary summary_;
   // Sums over decode steps.
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0;
-  std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
+  std::vector<double> decode_durations_;
+  std::int64_t decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
   // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
   bool in_prefill_ = false;
   std::int64_t first_tokens_ = 0;
