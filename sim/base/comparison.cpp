@@ -7,6 +7,7 @@
 #include <boost/math/special_functions/gamma.hpp>
 #include <boost/math/tools/toms748_solve.hpp>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -107,7 +108,7 @@ double wilcoxon_signed_rank(std::span<const double> a, std::span<const double> b
   const double rounding = kRounding * largest;
   std::vector<int> ranks;  // doubled; ties share the mean of theirs
   double ties = 0;         // sum of t^3 - t
-  int negative = 0;
+  std::int64_t negative = 0;
   for (int first = 0, end = 0; first < n; first = end) {
     while (end < n && size(end) - size(first) <= rounding) ++end;
     const int tied = end - first;
@@ -117,13 +118,13 @@ double wilcoxon_signed_rank(std::span<const double> a, std::span<const double> b
       if (differences[static_cast<std::size_t>(i)] < 0) negative += ranks.back();
     }
   }
-  const int smaller = std::min(negative, n * (n + 1) - negative);
+  const std::int64_t all = std::int64_t{n} * (n + 1), smaller = std::min(negative, all - negative);
   constexpr int kExact = 50;
-  if (n <= kExact) return std::min(1.0, 2 * chance_of_rank_sum(ranks, smaller));
+  if (n <= kExact) return std::min(1.0, 2 * chance_of_rank_sum(ranks, static_cast<int>(smaller)));
   // Mean n (n + 1) / 4; variance n (n + 1) (2 n + 1) / 24 - sum (t^3 - t) / 48 (Hollander and Wolfe 1999, 3.1).
-  const double mean = n * (n + 1) / 4.0;
-  const double deviation = std::sqrt(n * (n + 1) * (2.0 * n + 1) / 24 - ties / 48);
-  return std::min(1.0, 2 * cdf(boost::math::normal(mean, deviation), smaller / 2.0 + 0.5));
+  const double sum = static_cast<double>(all), deviation = std::sqrt(sum * (2.0 * n + 1) / 24 - ties / 48);
+  const double low = static_cast<double>(smaller) / 2 + 0.5;
+  return std::min(1.0, 2 * cdf(boost::math::normal(sum / 4, deviation), low));
 }
 
 std::pair<double, double> noncentrality_interval(double t, double degrees, double confidence) {
