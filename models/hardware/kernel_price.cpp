@@ -208,7 +208,7 @@ KernelPrice kernel_price(const Platform& platform, DeviceId id, const Kernel& ke
   const Seconds alone = line.time() * correction(device, kernel);
   return {alone,
           alone * (1 + (line.memory_bound() ? device.copy_slowdown_memory : device.copy_slowdown_compute)),
-          launch_call(device, kernel)};
+          launch_call(device, kernel), line.memory_bound()};
 }
 
 Seconds launch_call(const Device& device, const Kernel& kernel) {

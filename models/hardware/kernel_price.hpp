@@ -78,7 +78,8 @@ struct KernelPrice {
   /// When it starts while a copy crosses links into or out of the device's memory: (1 + Device::copy_slowdown) of
   /// it.
   Seconds beside_copies;
-  Seconds launch;  // launch_call
+  Seconds launch;            // launch_call
+  bool memory_bound = true;  // Roofline::memory_bound
 };
 KernelPrice kernel_price(const Platform& platform, DeviceId device, const Kernel& kernel);
 

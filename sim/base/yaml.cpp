@@ -445,6 +445,14 @@ double Yaml::magnitude() const {
   return kNone;
 }
 
+Watts Yaml::power(Watts least, Watts most) const {
+  return {quantity("450 W", {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}, least.value, most.value)};
+}
+
+JoulesPerByte Yaml::energy_per_byte(JoulesPerByte least, JoulesPerByte most) const {
+  return {quantity("88 pJ/B", {{"pJ/B", 1e-12}, {"nJ/B", 1e-9}, {"pJ/bit", 8e-12}}, least.value, most.value)};
+}
+
 std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& names) {
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;

@@ -78,6 +78,10 @@ class Yaml {
   BytesPerSecond bandwidth(BytesPerSecond least = {1e3}, BytesPerSecond most = {1e15}) const;
   /// "165.2 TFLOP/s" (also TOP/s for integer rates); positive.
   FlopsPerSecond flop_rate(FlopsPerSecond least = {1e6}, FlopsPerSecond most = {1e20}) const;
+  /// "450 W"; positive.
+  Watts power(Watts least = {1e-3}, Watts most = {1e5}) const;
+  /// "88 pJ/B", "11 pJ/bit", "2 nJ/B".
+  JoulesPerByte energy_per_byte(JoulesPerByte least = {0}, JoulesPerByte most = {1e-6}) const;
 
   /// One of the named choices; the error lists them.
   template <class T>

@@ -4,10 +4,13 @@
 // activities from timers and from the completion callbacks of others.
 #include <simgrid/s4u.hpp>
 // after s4u.hpp: in 3.32 they do not stand alone
+#include <simgrid/plugins/energy.h>
 #include <simgrid/version.h>
 #include <simgrid/Exception.hpp>
 #include <simgrid/kernel/Timer.hpp>
 #include <xbt/config.hpp>
+
+#include <fmt/format.h>
 
 #include <array>
 #include <cmath>
@@ -46,6 +49,24 @@ sg4::Host* add_host(sg4::NetZone* zone, const std::string& name, double speed) {
 #else
   return zone->create_host(name, speed);
 #endif
+}
+
+// SimGrid draws its figures from a property "idle:one core:all cores" of each state of a host. States of a device have one
+// speed and differ by what it draws: the host's one core is busy as soon as one kernel runs, and no busier with two.
+enum PowerState : unsigned long { kMemoryBound, kComputeBound };
+
+sg4::Host* add_device(sg4::NetZone* zone, const std::string& name, const std::optional<PowerDraw>& power) {
+  if (!power) return add_host(zone, name, kFlopsPerSecond);
+  const std::vector<double> speeds{kFlopsPerSecond, kFlopsPerSecond};
+#if SIMGRID_AT_LEAST(4, 0)
+  sg4::Host* host = zone->add_host(name, speeds);
+#else
+  sg4::Host* host = zone->create_host(name, speeds);
+#endif
+  const double idle = power->idle.value, memory = power->memory_bound.value,
+               compute = power->compute_bound.value;
+  host->set_property("wattage_per_state", fmt::format("{0}:{1}:{1},{0}:{2}:{2}", idle, memory, compute));
+  return host;
 }
 
 // Latency 0: CM02 shares a link by 1/latency, so the fixed cost of a copy is a wait of its copy engine.
@@ -178,7 +199,7 @@ class SimGridKernel final : public SimulationKernel {
  public:
   SimGridKernel(const Platform& platform, sg4::NetZone* zone) : platform_(platform), zone_(zone) {
     for (const Device& device : platform.devices)
-      devices_.push_back({add_host(zone, "device " + device.name, kFlopsPerSecond), {}, 0});
+      devices_.push_back({add_device(zone, "device " + device.name, device.power), {}, 0});
     for (const Memory& memory : platform.memories) add_memory(memory);
     for (std::size_t i = 0; i < devices_.size(); ++i) add_places(devices_[i], platform.devices[i]);
     for (const Link& link : platform.links) add_directions(link);
@@ -195,6 +216,12 @@ class SimGridKernel final : public SimulationKernel {
   }
 
   Seconds now() const override { return {sg4::Engine::get_clock()}; }
+  std::vector<Joules> device_energy() const override {
+    std::vector<Joules> all;
+    if (platform_.has_power())
+      for (const DeviceNode& device : devices_) all.push_back({sg_host_get_consumed_energy(device.host)});
+    return all;
+  }
   std::unique_ptr<Lane> open_lane(Worker& worker, DeviceId device) override;
   void suspend_host() override { sg4::this_actor::suspend(); }
   void resume_host() override { host_->resume(); }
@@ -328,8 +355,10 @@ class SimGridKernel::PlatformLane final : public Lane {
       : kernel_(kernel), lane_(worker), place_(place), both_(worker) {}
 
   void wait_until(Seconds date) override { lane_.wait_until(date); }
-  void execute(DeviceId device, Seconds duration, Bytes traffic) override {
+  void execute(DeviceId device, Seconds duration, Bytes traffic, bool memory_bound) override {
     sg4::Host* host = kernel_.devices_[static_cast<std::size_t>(device.index)].host;
+    const unsigned long state = memory_bound ? kMemoryBound : kComputeBound;
+    if (kernel_.platform_[device].power && host->get_pstate() != state) host->set_pstate(state);
     if (!place_ || traffic <= Bytes{0}) return lane_.execute(host, duration);
     place_->rate->set_bandwidth((traffic / duration).value);
     both_.left = 2;
@@ -383,9 +412,10 @@ std::string simgrid_version() {
   return std::to_string(SIMGRID_VERSION_MAJOR) + "." + std::to_string(SIMGRID_VERSION_MINOR);
 }
 
-Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
-                 MachineObserver* observer) {
+SimulationEnd simulate(const Platform& platform, const std::function<void(Machine&)>& program,
+                       MachineObserver* observer) {
   sg4::Engine& engine = open_engine();
+  if (platform.has_power()) sg_host_energy_plugin_init();  // before the hosts
   SimGridKernel kernel(platform, root_zone(engine));
   StreamMachine machine(platform, kernel, observer);
   report_completions();
@@ -404,7 +434,11 @@ Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& 
   engine.run();
   if (failure) std::rethrow_exception(failure);
   if (!returned) throw std::logic_error("deadlock: the host program waits for what never comes");
-  return std::max(machine.now(), kernel.now());
+  SimulationEnd end{std::max(machine.now(), kernel.now()), kernel.device_energy()};
+  // The host's last calls may have ended after all that SimGrid knows of.
+  for (std::size_t i = 0; i < end.device_energy.size(); ++i)
+    end.device_energy[i] += platform.devices[i].power->idle * (end.date - kernel.now());
+  return end;
 }
 
 namespace {

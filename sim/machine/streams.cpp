@@ -79,7 +79,7 @@ void StreamQueue::begin(const KernelOp& op) {
   const Seconds duration = beside ? op.price.beside_copies : op.price.alone;
   if (duration <= Seconds{0}) return kernel_ended();
   busy_ = true;
-  lane_->execute(device_, duration, op.traffic);
+  lane_->execute(device_, duration, op.traffic, op.price.memory_bound);
 }
 
 void StreamQueue::kernel_ended() {

@@ -86,7 +86,7 @@ void simulate_strategy(const Scenario& scenario, const Strategy& strategy, const
   {
     CountingRecorder recorder(unfinished, scenario, strategy, timeline, steps);
     const auto source = scenario.routing.open();
-    const Seconds end = simulate(
+    const SimulationEnd end = simulate(
         scenario.platform,
         [&](Machine& machine) {
           run_engine(machine, scenario.model, *source, scenario.workload, strategy.settings, recorder);

@@ -11,7 +11,7 @@
 namespace specmoe {
 
 /// The numbers of a run that are summed up over replications, by their names in RunSummary.
-inline constexpr std::array kCellMetrics{"tpot", "ttft", "tokens_per_second", "hit_rate"};
+inline constexpr std::array kCellMetrics{"tpot", "ttft", "tokens_per_second", "hit_rate", "energy_per_token"};
 
 /// Means over replications with their 95 % intervals (BCa); NaN where nothing was measured.
 struct CellSummary {

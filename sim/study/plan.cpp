@@ -130,7 +130,7 @@ RunResult simulate_run(const Study& study, const Plan& plan, const StudyRun& run
   if (strategy == scenario.strategies.end()) throw std::logic_error("study: a planned strategy is gone");
   Recorder recorder(scenario, *strategy);
   const auto source = scenario.routing.open();
-  const Seconds end = simulate(
+  const SimulationEnd end = simulate(
       scenario.platform,
       [&](Machine& machine) {
         run_engine(machine, scenario.model, *source, scenario.workload, strategy->settings, recorder);
