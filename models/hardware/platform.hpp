@@ -199,7 +199,8 @@ class Platform {
   /// @param name_or_file "rtx4090" for platforms/rtx4090.yaml, or a path.
   /// @throws InputError for anything that is not a sound platform: unknown, missing or duplicate keys, names
   /// that no node has, numbers without unit or source, zero or absurd numbers.
-  static Platform load(const std::string& name_or_file);
+  static Platform load(const std::string& name_or_file) { return read(open(name_or_file)); }
+  static Yaml open(const std::string& name_or_file);
   static Platform read(const Yaml& document);
 
   std::string name;

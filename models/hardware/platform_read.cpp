@@ -291,12 +291,12 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
 
 }  // namespace
 
-Platform Platform::load(const std::string& name_or_file) {
+Yaml Platform::open(const std::string& name_or_file) {
   namespace fs = std::filesystem;
   std::error_code ignored;
-  if (fs::is_regular_file(name_or_file, ignored)) return read(Yaml::load(name_or_file));
+  if (fs::is_regular_file(name_or_file, ignored)) return Yaml::load(name_or_file);
   const fs::path shipped = home() / "platforms" / (name_or_file + ".yaml");
-  if (fs::is_regular_file(shipped, ignored)) return read(Yaml::load(shipped));
+  if (fs::is_regular_file(shipped, ignored)) return Yaml::load(shipped);
   std::string names;
   for (const std::string& name : platform_names()) names += (names.empty() ? "" : ", ") + name;
   throw InputError("", 0, fmt::format("platform \"{}\" is unknown", name_or_file),

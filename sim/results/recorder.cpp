@@ -59,13 +59,19 @@ Recorder::Recorder(const std::filesystem::path& file, const Scenario& scenario, 
       strategy_(strategy),
       timeline_(timeline),
       file_(H5File::create(file)),
-      columns_(std::make_unique<Columns>(file_, scenario.model)),
+      columns_(std::make_unique<Columns>(*file_, scenario.model)),
+      energy_(scenario.platform),
+      links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
+
+Recorder::Recorder(const Scenario& scenario, const Strategy& strategy)
+    : scenario_(scenario),
+      strategy_(strategy),
       energy_(scenario.platform),
       links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
 
 Recorder::~Recorder() = default;
 
-void Recorder::step_ended(const StepRecord& step) {
+void Recorder::write_columns(const StepRecord& step, double energy) {
   const Counters& c = step.counters;
   columns_->phase.append(std::int64_t{step.prefill ? 0 : 1});
   columns_->sequences.append(step.sequences);
@@ -96,8 +102,6 @@ void Recorder::step_ended(const StepRecord& step) {
   columns_->exposed_stall.append(step.exposed_stall().value);
   columns_->expert_wait.append(step.expert_wait.value);
   columns_->predictor.append(predictor_);
-  const double drawn = energy_.total(step.device_energy), energy = drawn - energy_before_;
-  energy_before_ = drawn;
   columns_->energy.append(energy);
   columns_->layer_accesses.append(step.layer_accesses);
   columns_->layer_hits.append(step.layer_hits);
@@ -108,7 +112,13 @@ void Recorder::step_ended(const StepRecord& step) {
     before = std::max(before, end);
   }
   columns_->block_duration.append(durations);
+}
 
+void Recorder::step_ended(const StepRecord& step) {
+  const double drawn = energy_.total(step.device_energy), energy = drawn - energy_before_;
+  energy_before_ = drawn;
+  if (columns_) write_columns(step, energy);
+  const Counters& c = step.counters;
   summary_.counters += c;
   ++summary_.steps;
   if (step.prefill && !in_prefill_) batch_start_ = step.start.value;
@@ -120,7 +130,7 @@ void Recorder::step_ended(const StepRecord& step) {
   in_prefill_ = step.prefill;
   if (!step.prefill) {
     const double duration = step.duration().value;
-    ++decode_steps_;
+    decode_durations_.push_back(duration);
     decode_time_ += duration;
     token_time_ += duration * static_cast<double>(step.tokens);
     summary_.decoded_tokens += step.tokens;
@@ -177,22 +187,16 @@ void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& ro
 }
 
 RunSummary Recorder::finish(const SimulationEnd& end) {
-  columns_.reset();  // flushes
   const auto ratio = [](double a, double b) {
     return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
   };
   RunSummary& s = summary_;
-  const auto phase = file_.read<std::int16_t>("/steps/phase");
-  const auto duration = file_.read<double>("/steps/duration");
-  std::vector<double> decode;
-  for (std::size_t i = 0; i < phase.size(); ++i)
-    if (phase[i] == 1) decode.push_back(duration[i]);
-  const auto steps = static_cast<double>(decode_steps_);
+  const auto steps = static_cast<double>(decode_durations_.size());
   s.total_time = end.date.value;
   s.ttft = ratio(first_token_time_, static_cast<double>(first_tokens_));
   s.tpot = ratio(token_time_, static_cast<double>(s.decoded_tokens));
-  s.tpot_p50 = quantile(decode, 0.50);
-  s.tpot_p99 = quantile(std::move(decode), 0.99);
+  s.tpot_p50 = quantile(decode_durations_, 0.50);
+  s.tpot_p99 = quantile(decode_durations_, 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
   s.late_rate = ratio(static_cast<double>(decode_late_), static_cast<double>(decode_accesses_));
@@ -210,10 +214,19 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
   s.gpu_utilisation = ratio(busy, s.total_time);
   s.cache_capacity = strategy_.settings.cache_capacity;
   s.peak_gpu_memory = strategy_.bill.taken() + cache_peak_;
-  write_summary(file_, "/", s);
+  if (file_) write_totals(end);
+  return s;
+}
+
+void Recorder::write_totals(const SimulationEnd& end) {
+  columns_.reset();  // flushes
+  H5File& file = *file_;
+  const RunSummary& s = summary_;
+  write_summary(file, "/", s);
 
   const auto shares = [&](std::vector<double> busy_times) {
-    for (double& time : busy_times) time = ratio(time, s.total_time);
+    for (double& time : busy_times)
+      time = s.total_time > 0 ? time / s.total_time : std::numeric_limits<double>::quiet_NaN();
     return busy_times;
   };
   const Platform& platform = scenario_.platform;
@@ -235,13 +248,13 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
   for (std::size_t i = 0; i < platform.memories.size(); ++i)
     if (platform.memories[i].kind == Memory::Kind::disk)
       add(platform.memories[i].name, "disk", links_[2 * platform.links.size() + i]);
-  file_.write_strings("/links/name", names);
-  file_.write_strings("/links/direction", directions);
-  file_.write("/links/bytes", bytes);
-  file_.write("/links/copies", copies);
-  file_.write("/links/busy", times);
-  file_.write("/links/utilisation", shares(times));
-  energy_.write(file_, end);
+  file.write_strings("/links/name", names);
+  file.write_strings("/links/direction", directions);
+  file.write("/links/bytes", bytes);
+  file.write("/links/copies", copies);
+  file.write("/links/busy", times);
+  file.write("/links/utilisation", shares(times));
+  energy_.write(file, end);
 
   names.clear();
   times.clear();
@@ -251,10 +264,10 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
     times.push_back(stream.busy);
     copies.push_back(stream.kernels);
   }
-  file_.write_strings("/streams/name", names);
-  file_.write("/streams/busy", times);
-  file_.write("/streams/utilisation", shares(times));
-  file_.write("/streams/kernels", copies);
+  file.write_strings("/streams/name", names);
+  file.write("/streams/busy", times);
+  file.write("/streams/utilisation", shares(times));
+  file.write("/streams/kernels", copies);
 
   names.clear();
   bytes.clear();
@@ -264,10 +277,9 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
   }
   names.push_back("expert_cache");
   bytes.push_back(s.cache_capacity.count);
-  file_.write_strings("/memory/name", names);
-  file_.write("/memory/bytes", bytes);
-  file_.flush();
-  return s;
+  file.write_strings("/memory/name", names);
+  file.write("/memory/bytes", bytes);
+  file.flush();
 }
 
 }  // namespace specmoe

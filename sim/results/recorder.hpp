@@ -29,6 +29,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ class Recorder : public EngineObserver, public MachineObserver {
   /// @param file is emptied and takes one run, at "/".
   Recorder(const std::filesystem::path& file, const Scenario& scenario, const Strategy& strategy,
            Timeline* timeline);
+  /// Counts totals alone, without a file.
+  Recorder(const Scenario& scenario, const Strategy& strategy);
   ~Recorder() override;
 
   void step_ended(const StepRecord& step) override;
@@ -58,9 +61,13 @@ class Recorder : public EngineObserver, public MachineObserver {
 
   /// Writes totals, links, streams, memory and energy, and closes the datasets.
   RunSummary finish(const SimulationEnd& end);
+  /// Of every decode step so far, s.
+  const std::vector<double>& decode_durations() const { return decode_durations_; }
 
  private:
   struct Columns;
+  void write_columns(const StepRecord& step, double energy);
+  void write_totals(const SimulationEnd& end);
   struct LinkUse {
     std::int64_t bytes = 0, copies = 0;
     double busy = 0;
@@ -74,14 +81,15 @@ class Recorder : public EngineObserver, public MachineObserver {
 
   const Scenario& scenario_;
   const Strategy& strategy_;
-  Timeline* timeline_;
-  H5File file_;
+  Timeline* timeline_ = nullptr;
+  std::optional<H5File> file_;
   std::unique_ptr<Columns> columns_;
   RunSummary summary_;
   // Sums over decode steps.
+  std::vector<double> decode_durations_;
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0,
          decode_energy_ = 0;
-  std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
+  std::int64_t decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
   // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
   bool in_prefill_ = false;
   std::int64_t first_tokens_ = 0;
