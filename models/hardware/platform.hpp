@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -205,6 +206,8 @@ class Platform {
 
   std::string name;
   std::string description;
+  /// USD for what makes the difference between platforms: the card, or the module; not its host. NaN where not given.
+  double price = std::numeric_limits<double>::quiet_NaN();
   std::vector<Memory> memories;
   std::vector<std::string> switches;
   std::vector<Link> links;

@@ -1,6 +1,7 @@
 // Reads platforms/*.yaml. The schema, which every shipped file shows:
 //
 //   name, description    texts
+//   price                of the card or module, in USD; optional
 //   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write, copies, energy}};
 //                         copies, those within the memory, is a direction as of links without energy; it and energy,
 //                         an access's a byte, are optional
@@ -304,12 +305,13 @@ Yaml Platform::open(const std::string& name_or_file) {
 }
 
 Platform Platform::read(const Yaml& document) {
-  document.allow_only({"name", "description", "memories", "switches", "links", "devices"});
+  document.allow_only({"name", "description", "price", "memories", "switches", "links", "devices"});
   Platform platform;
   SourcedReader sourced(platform.provenance);
   platform.file_ = document.file();
   platform.name = document["name"].text();
   platform.description = document["description"].text();
+  if (const auto price = sourced.find(document, "price")) platform.price = price->dollars();
   std::set<std::string> nodes;
   for (const auto& [name, y] : document["memories"].entries()) {
     platform.memories.push_back(read_memory(name, y, sourced));

@@ -405,6 +405,9 @@ constexpr Unit kBandwidths[]{{"B/s", 1},    {"kB/s", 1e3},  {"MB/s", 1e6},
                              {"GB/s", 1e9}, {"TB/s", 1e12}, {"GiB/s", 0x1p30}};
 constexpr Unit kRates[]{
     {"GFLOP/s", 1e9}, {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}, {"GOP/s", 1e9}, {"TOP/s", 1e12}};
+constexpr Unit kWatts[]{{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}};
+constexpr Unit kJoulesPerByte[]{{"pJ/B", 1e-12}, {"nJ/B", 1e-9}, {"pJ/bit", 8e-12}};
+constexpr Unit kDollars[]{{"USD", 1}};
 constexpr Unit kShares[]{{"%", 0.01}};
 }  // namespace
 
@@ -425,6 +428,8 @@ FlopsPerSecond Yaml::flop_rate(FlopsPerSecond least, FlopsPerSecond most) const 
   return {quantity("165.2 TFLOP/s", kRates, least.value, most.value)};
 }
 
+double Yaml::dollars() const { return quantity("1599 USD", kDollars, 0, 1e9); }
+
 double Yaml::share() const { return quantity("25 %", kShares, 0, 1); }
 
 double Yaml::magnitude() const {
@@ -438,19 +443,19 @@ double Yaml::magnitude() const {
   while (end != last && *end == ' ') ++end;
   const std::string_view unit(end, static_cast<std::size_t>(last - end));
   if (unit.empty()) return value;
-  for (const Units units :
-       {Units(kBytes), Units(kSeconds), Units(kBandwidths), Units(kRates), Units(kShares)})
+  for (const Units units : {Units(kBytes), Units(kSeconds), Units(kBandwidths), Units(kRates), Units(kWatts),
+                            Units(kJoulesPerByte), Units(kDollars), Units(kShares)})
     for (const auto& [name, factor] : units)
       if (unit == name) return value * factor;
   return kNone;
 }
 
 Watts Yaml::power(Watts least, Watts most) const {
-  return {quantity("450 W", {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}}, least.value, most.value)};
+  return {quantity("450 W", kWatts, least.value, most.value)};
 }
 
 JoulesPerByte Yaml::energy_per_byte(JoulesPerByte least, JoulesPerByte most) const {
-  return {quantity("88 pJ/B", {{"pJ/B", 1e-12}, {"nJ/B", 1e-9}, {"pJ/bit", 8e-12}}, least.value, most.value)};
+  return {quantity("88 pJ/B", kJoulesPerByte, least.value, most.value)};
 }
 
 std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& names) {

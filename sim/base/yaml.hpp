@@ -68,6 +68,8 @@ class Yaml {
   double number(double least, double most) const;
   /// In base units, whatever the unit: 2.6e10 of "26 GB/s", 0.25 of "25 %", 2 of "x2"; NaN of what is no number.
   double magnitude() const;
+  /// "1599 USD"
+  double dollars() const;
   /// "25 %", from 0 to 100 %, as 0.25.
   double share() const;
   /// "9 GiB", "64 kB"; a whole number of bytes. The unit is required.

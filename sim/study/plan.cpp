@@ -67,7 +67,7 @@ Plan Plan::make(const Study& study, const std::function<void(double)>& progress)
       read_point(study, point, study.replications - 1, ignored);
     }
     PointInfo info{scenario.platform.name, scenario.model.name, scenario.workload.batch,
-                   std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
+                   scenario.platform.price, std::numeric_limits<double>::quiet_NaN()};
     if (!scenario.strategies.empty()) {
       const EngineSettings& s = scenario.strategies.front().settings;
       info.capacity_share = s.cache_capacity / all_experts(scenario, s);
