@@ -16,6 +16,7 @@ class CheckFailed : public std::runtime_error {
 
 void add_run_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
+void add_report_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
 /// Subcommands of trace.
 void add_trace_fit(CLI::App& trace);

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   specmoe::add_run_command(app);
   specmoe::add_compare_command(app);
+  specmoe::add_report_command(app);
   specmoe::add_trace_command(app);
   specmoe::add_list_command(app);
   specmoe::add_bench_command(app);

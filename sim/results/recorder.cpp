@@ -57,6 +57,7 @@ Recorder::Recorder(const std::filesystem::path& file, const Scenario& scenario, 
     : scenario_(scenario),
       strategy_(strategy),
       timeline_(timeline),
+      spans_(scenario.platform),
       file_(H5File::create(file)),
       columns_(std::make_unique<Columns>(file_, scenario.model)),
       links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
@@ -123,11 +124,13 @@ void Recorder::step_ended(const StepRecord& step) {
     wait_ += step.expert_wait.value;
     path_ += step.critical_path.value;
     predictor_time_ += predictor_;
+    decode_routed_ += c.routed;
     decode_accesses_ += c.accesses;
     decode_hits_ += c.hits;
     decode_late_ += c.late;
   }
   predictor_ = 0;
+  spans_.step_ended(step.prefill, step.start, step.end);
   if (timeline_) timeline_->step_ended();
 }
 
@@ -141,6 +144,7 @@ void Recorder::stream_opened(Stream stream, DeviceId device, const std::string& 
   StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
   use.name = name;
   use.of_gpu = scenario_.platform[device].kind == Device::Kind::gpu;
+  spans_.stream(stream, scenario_.platform[device].name + " " + name);
   if (timeline_) timeline_->stream(stream, scenario_.platform[device].name + " " + name);
 }
 
@@ -150,6 +154,7 @@ void Recorder::kernel_ended(Stream stream, const Kernel& kernel, Seconds start, 
   use.busy += (end - start).value;
   if (kernel.name == kPredictorKernel) predictor_ += (end - start).value;
   ++summary_.activities;
+  spans_.kernel(stream, kernel, start, end);
   if (timeline_) timeline_->kernel(stream, kernel, start, end);
 }
 
@@ -165,6 +170,7 @@ void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& ro
     if (scenario_.platform[end_memory].kind == Memory::Kind::disk)
       count(2 * scenario_.platform.links.size() + static_cast<std::size_t>(end_memory.index));
   ++summary_.activities;
+  spans_.copy(stream, label, route, bytes, start, end);
   if (timeline_) timeline_->copy(stream, label, route, bytes, start, end);
 }
 
@@ -187,6 +193,8 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.tpot_p99 = quantile(std::move(decode), 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
+  s.deduplicated =
+      ratio(static_cast<double>(decode_routed_ - decode_accesses_), static_cast<double>(decode_routed_));
   s.late_rate = ratio(static_cast<double>(decode_late_), static_cast<double>(decode_accesses_));
   s.hit_rate_all = ratio(static_cast<double>(s.counters.hits), static_cast<double>(s.counters.accesses));
   s.exposed_stall = ratio(stall_, steps);
@@ -255,6 +263,7 @@ RunSummary Recorder::finish(Seconds total_time) {
   bytes.push_back(s.cache_capacity.count);
   file_.write_strings("/memory/name", names);
   file_.write("/memory/bytes", bytes);
+  spans_.write(file_);
   file_.flush();
   return s;
 }

@@ -20,6 +20,13 @@
 //     /links/{busy,utilisation} float64 [link direction]; s, and share of the run
 //     /streams/name             text [stream]; kernels int64; busy, utilisation float64 as for links
 //     /memory/{name,bytes}      text, int64 [item of GPU memory]
+//     /timeline/rows/{name,kind}   text [row]; kind is stream, link or disk
+//     /timeline/labels             text [label], "expert L3 E17"
+//     /timeline/steps/{step,phase,first,count,all}   int64, phase int16 [kept step]: index in /steps; its spans are
+//                          first .. first + count - 1 of `all` that it had
+//     /timeline/steps/{start,duration}   float64 [kept step], s
+//     /timeline/spans/{row,label,bytes}   int16, int32, int64 [span]; of a kernel its memory traffic
+//     /timeline/spans/{start,duration}    float32 [span], s; from the step's start, which a copy may precede
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -29,6 +36,7 @@
 #include "sim/base/h5.hpp"
 #include "sim/engine/engine.hpp"
 #include "sim/machine/machine.hpp"
+#include "sim/results/step_spans.hpp"
 #include "sim/results/summary.hpp"
 #include "sim/results/timeline.hpp"
 #include "sim/scenario/scenario.hpp"
@@ -68,12 +76,14 @@ class Recorder : public EngineObserver, public MachineObserver {
   const Scenario& scenario_;
   const Strategy& strategy_;
   Timeline* timeline_;
+  StepSpans spans_;
   H5File file_;
   std::unique_ptr<Columns> columns_;
   RunSummary summary_;
   // Sums over decode steps.
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0;
-  std::int64_t decode_steps_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
+  std::int64_t decode_steps_ = 0, decode_routed_ = 0, decode_accesses_ = 0, decode_hits_ = 0,
+               decode_late_ = 0;
   // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
   bool in_prefill_ = false;
   std::int64_t first_tokens_ = 0;
