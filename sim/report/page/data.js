@@ -96,7 +96,7 @@ function sourceOfStudy(study, index) {
 /** @return {page, sources, strategies}: strategies are the names of all sources in their order. */
 function buildModel(page) {
   const sources = page.studies.map(sourceOfStudy);
-  if (page.results.length) sources.unshift(sourceOfRuns(page.results));
+  if (page.results.length) sources.push(sourceOfRuns(page.results));
   const strategies = [];
   for (const source of sources) {
     const names = new Set(source.cells.map((cell) => cell.strategy));

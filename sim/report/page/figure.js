@@ -43,15 +43,15 @@ function tableView(table, name) {
     element('button', {type: 'button', onclick: save}, 'Save as CSV'), copied);
 }
 
-// Long names of categories go on as many lines as they need.
+// Long names go on as many lines as they need; a path breaks behind its dots and underscores.
 function wrapped(text, width) {
   const lines = [''];
-  for (const word of String(text).split(' ')) {
+  for (const word of String(text).split(/(?<=[ ._])/)) {
     const last = lines.length - 1;
-    if (lines[last] && lines[last].length + word.length >= width) lines.push(word);
-    else lines[last] += (lines[last] ? ' ' : '') + word;
+    if (lines[last] && lines[last].length + word.trimEnd().length > width) lines.push(word);
+    else lines[last] += word;
   }
-  return lines;
+  return lines.map((line) => line.trimEnd());
 }
 
 // axis: {title, kind, log, category: [names], ticks: [values], min, max}; see content below.
@@ -71,11 +71,14 @@ function scaleOptions(axis, values, narrow) {
     };
     return options;
   }
-  const [factor, unit] = scaleFor(axis.kind, Math.max(...values.map(Math.abs), 0));
+  const least = Math.min(...values), most = Math.max(...values);
+  const [factor, unit] = scaleFor(axis.kind, Math.max(Math.abs(least), Math.abs(most)));
   options.type = axis.log ? 'logarithmic' : 'linear';
-  options.beginAtZero = !axis.log && axis.zero !== false;
-  options.title.text = withUnit(axis.title, unit);
+  // Values that hardly differ would have an axis of nothing but their last digits.
+  options.beginAtZero = !axis.log && (axis.zero !== false || most - least < 0.02 * Math.abs(most));
+  options.title.text = wrapped(withUnit(axis.title, unit), narrow ? 34 : 60);
   options.ticks.maxRotation = 0;
+  options.ticks.includeBounds = false;
   options.ticks.callback = (value) => plain(value / factor, 6);
   if (axis.log) options.ticks.autoSkipPadding = 12;
   if (axis.ticks)
@@ -106,9 +109,8 @@ class Figure {
       return [name, select];
     }));
     this.reset = element('button', {type: 'button', class: 'reset', onclick: () => resetZoom(this.chart)}, 'Whole range');
-    this.tools.append(this.reset);
     this.numbers = element('details', {class: 'numbers', ontoggle: () => this.fillTable()}, element('summary', {}, 'Numbers'));
-    this.root = element('figure', {id}, element('figcaption', {}, title), this.tools, this.legend, this.frame, this.note, this.numbers);
+    this.root = element('figure', {id}, element('figcaption', {}, title, this.reset), this.tools, this.legend, this.frame, this.note, this.numbers);
     parent.append(this.root);
     this.canvas.addEventListener('keydown', (event) => this.key(event));
     figures.push(this);
@@ -132,6 +134,7 @@ class Figure {
     const shown = this.content(this.fillSelects());
     this.chart?.destroy();
     this.chart = undefined;
+    this.root.classList.remove('zoomed');
     this.at = null;
     const empty = typeof shown === 'string';
     this.note.textContent = empty ? shown : shown.note ?? '';
@@ -155,8 +158,8 @@ class Figure {
         plugins: {
           legend: {display: false}, reference: shown.reference ?? {},
           tooltip: {callbacks: {
-            title: (items) => items[0]?.raw.title ?? items[0]?.dataset.label,
-            label: (item) => item.raw.text,
+            title: () => '',  // several points may lie on each other: each says whose it is
+            label: ({raw}) => [raw.title, raw.text].flat(),
           }},
         },
       },

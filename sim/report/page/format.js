@@ -35,21 +35,20 @@ function quantity(kind, value, digits = 3) {
   if (!isNumber(value)) return '-';
   const [factor, unit] = scaleFor(kind, value);
   const text = plain(value / factor, digits);
-  if (unit === 'x') return `${text} times`;
-  return unit ? `${text} ${unit}` : text;
+  return unit === 'x' ? `${text}x` : unit ? `${text} ${unit}` : text;
 }
 
-/** "1.8 [1.6, 2.0]", in one unit; without the interval where there is none. */
+/** "1.8x [1.6, 2.0]", in one unit; without the interval where there is none. */
 function withInterval(kind, value, low, high, digits = 3) {
   if (!isNumber(value)) return '-';
   if (!isNumber(low) || !isNumber(high)) return quantity(kind, value, digits);
   const [factor, unit] = scaleFor(kind, value);
   const text = [value, low, high].map((number) => plain(number / factor, digits));
-  return `${text[0]} [${text[1]}, ${text[2]}]${unit && unit !== 'x' ? ' ' + unit : ''}`;
+  return unit === 'x' ? `${text[0]}x [${text[1]}, ${text[2]}]` : `${text[0]} [${text[1]}, ${text[2]}] ${unit}`.trim();
 }
 
 /** "Time per token (ms)". */
-const withUnit = (name, unit) => unit === 'x' ? `${name} (times)` : unit ? `${name} (${unit})` : name;
+const withUnit = (name, unit) => unit && unit !== 'x' ? `${name} (${unit})` : name;
 
 const csvField = (value) => {
   const text = value === null || value === undefined || Number.isNaN(value) ? '' : String(value);

@@ -10,11 +10,13 @@ const SPAN_KINDS = [
   ['experts', 1, /expert|shared|dense/], ['attention', 3, /attention/], ['other', 4, /^/],
 ];
 
+// Decode steps first: they are what a run is made of.
 function stepChoices(cell) {
   const steps = cell?.run.timeline.steps ?? [];
   const longest = Math.max(...steps.filter(({phase}) => phase === 1).map(({duration}) => duration));
-  return steps.map(({step, phase, duration}, i) => [i,
-    `${phase === 1 ? 'decode' : 'prefill'} step ${step}, ${quantity('time', duration)}${phase === 1 && duration === longest ? ', the longest' : ''}`]);
+  const name = ({step, phase, duration}) =>
+    `${phase === 1 ? 'decode' : 'prefill'} step ${step}, ${quantity('time', duration)}${phase === 1 && duration === longest ? ', the longest' : ''}`;
+  return steps.map((step, i) => [i, name(step), step.phase]).sort((a, b) => b[2] - a[2]);
 }
 
 const runOf = ({run}) => runsWithTimeline()[Number(run)];
@@ -47,7 +49,7 @@ function ganttContent(choice) {
 }
 
 const ganttSection = {
-  id: 'timeline', title: 'Timeline of a step', missing: () => runsWithTimeline().length ? '' : 'only results.h5 of a run has timelines',
+  id: 'timeline', title: 'Timeline of a step', short: 'Timeline', missing: () => runsWithTimeline().length ? '' : 'only results.h5 of a run has timelines',
   build(parent) {
     new Figure(parent, {id: 'timeline-step', title: 'Streams and links during a step', content: ganttContent, choices: [
       {name: 'run', label: 'Run', options: () => runsWithTimeline().map((cell, i) => [i, cell.source.points.length > 1 ? `${cell.strategy}, ${cell.source.points[cell.point].label}` : cell.strategy])},

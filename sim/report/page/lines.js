@@ -31,7 +31,7 @@ const atChoice = (xOf) => ({
 });
 
 // Powers and decades read best on a logarithmic axis.
-const wantsLog = (values) => values[0] > 0 && values[values.length - 1] / values[0] >= 8;
+const wantsLog = (sorted, spread = 8) => sorted[0] > 0 && sorted.at(-1) / sorted[0] >= spread;
 
 function lineContent(xOf, metric, change = (value) => value) {
   return (choice) => {
@@ -41,7 +41,7 @@ function lineContent(xOf, metric, change = (value) => value) {
       .filter((cell) => otherValues(cell, x) === choice.at && isNumber(x.of(cell)) && isNumber(cell.v[metric.key]));
     const values = distinct(cells, x);
     if (values.length < 2) return 'Nothing to show: the filter leaves fewer than two values.';
-    const shown = mainStrategies(cells), [factor, unit] = scaleFor(x.kind, values[values.length - 1]);
+    const shown = mainStrategies(cells), [factor, unit] = scaleFor(x.kind, values.at(-1));
     const rows = [], datasets = shown.map((strategy) => {
       const {colour, dash, shape} = styleOfStrategy(strategy);
       const line = cells.filter((cell) => cell.strategy === strategy).sort((a, b) => x.of(a) - x.of(b));
@@ -66,11 +66,11 @@ function lineContent(xOf, metric, change = (value) => value) {
 }
 
 /** A section with figures of several metrics against x. */
-function lineSection({id, title, x, metrics, reason}) {
+function lineSection({id, title, short, x, metrics, reason}) {
   const keyed = metrics.map((metric) => ({key: metric, ...METRICS[metric]}));
   const has = (metric) => (source) => varies(x)(source) && source.cells.some((cell) => isNumber(cell.v[metric.key]));
   return {
-    id, title, missing: () => model.sources.some((source) => keyed.some((metric) => has(metric)(source))) ? '' : reason,
+    id, title, short, missing: () => model.sources.some((source) => keyed.some((metric) => has(metric)(source))) ? '' : reason,
     build(parent) {
       for (const metric of keyed)
         if (model.sources.some(has(metric)))
@@ -81,11 +81,11 @@ function lineSection({id, title, x, metrics, reason}) {
 }
 
 const batchSection = lineSection({
-  id: 'batch', title: 'Latency and throughput against batch', x: BATCH, metrics: ['tpot', 'tokens_per_second', 'ttft'],
+  id: 'batch', title: 'Latency and throughput against batch', short: 'Batch', x: BATCH, metrics: ['tpot', 'tokens_per_second', 'ttft'],
   reason: 'all runs have the same batch; a study with an axis of workload.batch shows it',
 });
 const capacitySection = lineSection({
-  id: 'capacity', title: 'Hit rate against capacity', x: CAPACITY, metrics: ['hit_rate', 'tokens_per_second'],
+  id: 'capacity', title: 'Hit rate against capacity', short: 'Capacity', x: CAPACITY, metrics: ['hit_rate', 'tokens_per_second'],
   reason: 'no study varies the cache\'s capacity',
 });
 const deduplicationSection = lineSection({

@@ -33,7 +33,7 @@ function start(page) {
   };
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   buildFilters(document.getElementById('filter-groups'), update);
-  for (const {id, title: name, missing, build} of SECTIONS) {
+  for (const {id, title: name, short, missing, build} of SECTIONS) {
     const why = missing();
     if (why) {
       absent.push(element('li', {}, `${name}: ${why}.`));
@@ -41,8 +41,8 @@ function start(page) {
     }
     const section = element('section', {id, 'aria-labelledby': `${id}-title`}, element('h2', {id: `${id}-title`}, name));
     main.append(section);
-    contents.append(element('a', {href: `#${id}`}, name));
-    const body = element('div', {class: 'figures'});
+    contents.append(element('a', {href: `#${id}`}, short ?? name));
+    const body = element('div', {class: id === 'overview' ? '' : 'figures'});
     section.append(body);
     updates.push(build(body));
   }

@@ -16,7 +16,7 @@ function gainWords(cell, baseline) {
   const {gain} = cell.v, {gain: low} = cell.low, {gain: high} = cell.high;
   if (cell.strategy === baseline) return ['. No other strategy beats the baseline'];
   if (!isNumber(gain)) return [`. ${baseline} has no number to compare it with`];
-  const words = [', ', strong(withInterval('ratio', gain, low, high)), isNumber(low) ? ' times ' : ' as fast as ', baseline];
+  const words = [', ', strong(withInterval('ratio', gain, low, high)), ' as fast as ', baseline];
   if (!isNumber(low)) return [...words, ' (one run: no interval; specmoe study repeats runs)'];
   const sure = low > 1 || high < 1;
   return [...words, sure ? ': the 95 % interval excludes 1' : ': the 95 % interval includes 1, so it may be chance'];
@@ -75,7 +75,9 @@ function wordsOfStudy(source, winners, all) {
   if (most) words.push(`. The fastest are mostly ${most[0]} (${most[1].length} of ${winners.length} points)`);
   const range = (metric) => {
     const values = winners.map((cell) => cell.v[metric]).filter(isNumber), {kind} = METRICS[metric];
-    return values.length ? `${quantity(kind, Math.min(...values))} to ${quantity(kind, Math.max(...values))}` : '';
+    if (!values.length) return '';
+    const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => quantity(kind, value));
+    return least === most ? least : `${least} to ${most}`;
   };
   const memory = range('peak_gpu_memory'), energy = range('energy_per_token');
   if (memory) words.push(`; they take ${memory} of GPU memory`);
@@ -118,8 +120,8 @@ function overviewOf(source) {
     }
   }
   if (source.refused.length) {
-    const list = source.refused.map(({point, strategy, why}) =>
-      element('li', {}, `${strategy} at ${source.points[point].label}: ${why}`));
+    const texts = source.refused.map(({point, strategy, why}) => `${strategy} at ${source.points[point].label}: ${why}`);
+    const list = [...groupBy(texts, (text) => text)].map(([text, same]) => element('li', {}, same.length > 1 ? `${text} (${same.length} runs)` : text));
     parts.push(element('details', {}, element('summary', {}, `${source.refused.length} runs were refused`), element('ul', {}, ...list)));
   }
   const table = overviewTable(source, cells);

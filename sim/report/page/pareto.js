@@ -19,7 +19,8 @@ function paretoContent(choice) {
   if (!cells.length) return 'Nothing to show: the filter hides it.';
   const front = new Set(frontOf(cells, cost));
   const point = (cell) => ({
-    x: cell.v[cost], y: cell.v.tokens_per_second, yLow: cell.low.tokens_per_second, yHigh: cell.high.tokens_per_second,
+    x: cell.v[cost], y: cell.v.tokens_per_second,
+    ...front.has(cell) && {yLow: cell.low.tokens_per_second, yHigh: cell.high.tokens_per_second},
     title: cell.strategy, text: [source.points[cell.point].label, `${name}: ${quantity(kind, cell.v[cost])}`,
       withInterval('rate', cell.v.tokens_per_second, cell.low.tokens_per_second, cell.high.tokens_per_second),
       ...front.has(cell) ? ['on the front'] : []],
@@ -33,10 +34,12 @@ function paretoContent(choice) {
   const line = [...front].map((cell) => ({...point(cell), yLow: null, yHigh: null}));
   datasets.push({label: 'front', data: line, stepped: 'before', showLine: true, pointRadius: 0, pointHoverRadius: 0,
     borderColor: inkOf('ink'), borderWidth: 1.5, borderDash: [4, 3]});
+  const spread = (values) => wantsLog(values.sort((a, b) => a - b), 20);
   return {
-    type: 'scatter', x: {title: name, kind, zero: false}, y: {title: METRICS.tokens_per_second.name, kind: 'rate'}, datasets,
+    type: 'scatter', datasets, x: {title: name, kind, zero: false, log: spread(cells.map((cell) => cell.v[cost]))},
+    y: {title: METRICS.tokens_per_second.name, kind: 'rate', log: spread(cells.map((cell) => cell.v.tokens_per_second))},
     legend: [...groups.map(([strategy]) => ({name: strategy, ...styleOfStrategy(strategy)})), {name: 'front', colour: inkOf('ink'), dash: [4, 3]}],
-    note: `${front.size} of ${cells.length} results are on the front (large and filled): no other is both faster and cheaper.`,
+    note: `${front.size} of ${cells.length} results are on the front, the large ones: no other is both faster and cheaper.`,
     table: {
       columns: [{name: 'Strategy'}, {name: 'Point'}, {name, kind}, {name: METRICS.tokens_per_second.name, kind: 'rate'}, {name: 'On the front'}],
       rows: cells.map((cell) => [cell.strategy, source.points[cell.point].label, cell.v[cost], cell.v.tokens_per_second, front.has(cell) ? 'yes' : 'no']),
@@ -45,7 +48,7 @@ function paretoContent(choice) {
 }
 
 const paretoSection = {
-  id: 'pareto', title: 'Throughput against its cost', missing: () => model.sources.some(hasCost) ? '' : 'neither memory, energy nor a price is known',
+  id: 'pareto', title: 'Throughput against its cost', short: 'Pareto fronts', missing: () => model.sources.some(hasCost) ? '' : 'neither memory, energy nor a price is known',
   build(parent) {
     new Figure(parent, {id: 'pareto-front', title: 'Throughput against memory, energy and price', content: paretoContent,
       choices: [sourceChoice(hasCost), {name: 'cost', label: 'Against', options: ({source}) => COSTS

@@ -65,12 +65,16 @@ function setRange(chart, scale, min, max) {
   options.max = max;
 }
 
+function showZoom(chart, zoomed) {
+  chart.canvas.closest('figure').classList.toggle('zoomed', zoomed);
+  chart.update('none');
+}
+
 /** Whole range again. */
 function resetZoom(chart) {
   for (const scale of numericScales(chart))
     setRange(chart, scale, chart.$whole?.[scale.id]?.min, chart.$whole?.[scale.id]?.max);
-  chart.$zoomed = false;
-  chart.update('none');
+  showZoom(chart, false);
 }
 
 /** Narrows each numeric axis round a point of the canvas, to `share` of what it shows. */
@@ -80,8 +84,7 @@ function zoomAt(chart, x, y, share) {
     const [start, end] = scale.isHorizontal() ? [scale.left, scale.right] : [scale.bottom, scale.top];
     setRange(chart, scale, scale.getValueForPixel(at + (start - at) * share), scale.getValueForPixel(at + (end - at) * share));
   }
-  chart.$zoomed = true;
-  chart.update('none');
+  showZoom(chart, true);
 }
 
 /** Drag: zoom into the rectangle; double click: back. Axes of categories keep their whole range. */
@@ -122,7 +125,8 @@ const dragZoom = {
         setRange(chart, scale, ...values);
         zoomed = true;
       }
-      if (zoomed) { chart.$zoomed = true; chart.update('none'); } else chart.draw();
+      if (zoomed) showZoom(chart, true);
+      else chart.draw();
     });
     listen('dblclick', () => resetZoom(chart));
   },

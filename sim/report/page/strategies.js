@@ -65,7 +65,9 @@ const strategiesSection = {
     const metrics = ['tokens_per_second', 'gain', 'tpot', 'ttft', 'hit_rate', 'peak_gpu_memory', 'energy_per_token'];
     new Figure(parent, {id: 'strategy-bars', title: 'Strategies', content: metricBars,
       choices: [sourceChoice(), pointChoice, metricChoice(metrics)]});
-    new Figure(parent, {id: 'step-parts', title: 'Where a decode step\'s time goes', content: stepParts,
-      choices: [sourceChoice(), pointChoice]});
+    const hasParts = (source) => source.cells.some(boundOf);
+    if (model.sources.some(hasParts))
+      new Figure(parent, {id: 'step-parts', title: 'Where a decode step\'s time goes', content: stepParts,
+        choices: [sourceChoice(hasParts), pointChoice]});
   },
 };
