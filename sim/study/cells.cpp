@@ -106,7 +106,7 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
   }
   std::string text = fmt::format("{:<{}}  {:<{}}{:>24}{:>24}{:>22}", "point", label_width, "strategy",
                                  name_width, "TPOT ms", "decode tok/s", "hit %");
-  if (study.baseline.any()) text += fmt::format("{:>22}{:>9}", "of the baseline", "p");
+  if (study.baseline.any()) text += fmt::format("{:>25}{:>9}", "of the baseline", "p");
   text += "\n";
   for (std::size_t c = 0; c < cells.size(); ++c) {
     const StudyCell& cell = plan.cells[c];
@@ -123,7 +123,7 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
     text += fmt::format("{:>24}{:>24}{:>22}", interval(m[0], 1e3, 2), interval(m[2], 1, 1),
                         interval(m[3], 100, 1));
     if (study.baseline.any())
-      text += fmt::format("{:>22}{:>9}", interval(cells[c].gain, 1, 3),
+      text += fmt::format("{:>25}{:>9}", interval(cells[c].gain, 1, 3),
                           std::isnan(cells[c].p) ? "-" : fmt::format("{:.2g}", cells[c].p));
     text += "\n";
   }
