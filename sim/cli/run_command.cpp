@@ -10,6 +10,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
+#include "sim/report/page.hpp"
 #include "sim/report/report.hpp"
 #include "sim/results/run.hpp"
 
@@ -24,6 +25,7 @@ struct Options {
   std::string picture;
   std::int64_t timeline_steps = 4;
   std::string format = "table";
+  bool no_report = false;
   int jobs = 0;
 };
 
@@ -33,6 +35,7 @@ void check_outputs(const Options& options, const Scenario& scenario, const std::
   std::vector<fs::path> taken = scenario.inputs;
   taken.push_back(options.scenario);
   taken.push_back(out / "results.h5");
+  if (!options.no_report) taken.push_back(out / "report.html");
   for (const std::string& file : {options.timeline, options.picture}) {
     if (file.empty()) continue;
     for (const fs::path& other : taken)
@@ -68,6 +71,8 @@ void run(const Options& options) {
   const std::filesystem::path file = run_scenario(scenario, how);
   if (terminal) say("\r\033[K");
 
+  const std::filesystem::path page = how.out / "report.html";
+  if (!options.no_report) write_page({file}, page);
   const ResultsOverview overview = ResultsOverview::read(file);
   if (!options.picture.empty()) {
     std::ofstream out(options.picture);
@@ -82,6 +87,7 @@ void run(const Options& options) {
     for (const auto& [name, summary] : overview.runs) simulated += summary.total_time;
     fmt::print("{}\n{:.1f} s simulated in {:.1f} s. Per step and per layer: {}\n", console_table(overview),
                simulated, gone, file.string());
+    if (!options.no_report) fmt::print("Page: {}\n", page.string());
     if (!options.picture.empty()) fmt::print("Picture: {}\n", options.picture);
     if (how.timeline) fmt::print("Timeline, for https://ui.perfetto.dev: {}\n", how.timeline->string());
   }
@@ -94,7 +100,8 @@ void add_run_command(CLI::App& app) {
   command->add_option("scenario", options->scenario, "A scenario, e.g. scenarios/quickstart.yaml")
       ->required();
   command->add_option("--platform", options->platform, "A platform's name or file instead of the scenario's");
-  command->add_option("--out", options->out, "Folder for results.h5; default results/<name of the scenario>");
+  command->add_option("--out", options->out,
+                      "Folder for results.h5 and report.html; default results/<name of the scenario>");
   command->add_option("--format", options->format, "What to print")
       ->check(CLI::IsMember({"table", "json", "csv"}))
       ->capture_default_str();
@@ -104,6 +111,7 @@ void add_run_command(CLI::App& app) {
   command->add_option("--timeline-steps", options->timeline_steps, "Steps of each run in the timeline")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}))
       ->capture_default_str();
+  command->add_flag("--no-report", options->no_report, "Do not write report.html, the page of these results");
   command->add_option("--jobs", options->jobs, "Strategies simulated at a time; default one a core")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command->callback([options] { run(*options); });

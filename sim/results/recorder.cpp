@@ -58,6 +58,7 @@ Recorder::Recorder(const std::filesystem::path& file, const Scenario& scenario, 
     : scenario_(scenario),
       strategy_(strategy),
       timeline_(timeline),
+      spans_(scenario.platform),
       file_(H5File::create(file)),
       columns_(std::make_unique<Columns>(*file_, scenario.model)),
       energy_(scenario.platform),
@@ -139,11 +140,13 @@ void Recorder::step_ended(const StepRecord& step) {
     path_ += step.critical_path.value;
     predictor_time_ += predictor_;
     decode_energy_ += energy;
+    decode_routed_ += c.routed;
     decode_accesses_ += c.accesses;
     decode_hits_ += c.hits;
     decode_late_ += c.late;
   }
   predictor_ = 0;
+  if (spans_) spans_->step_ended(step.prefill, step.start, step.end);
   if (timeline_) timeline_->step_ended();
 }
 
@@ -157,6 +160,7 @@ void Recorder::stream_opened(Stream stream, DeviceId device, const std::string& 
   StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
   use.name = name;
   use.device = device;
+  if (spans_) spans_->stream(stream, scenario_.platform[device].name + " " + name);
   if (timeline_) timeline_->stream(stream, scenario_.platform[device].name + " " + name);
 }
 
@@ -167,6 +171,7 @@ void Recorder::kernel_ended(Stream stream, const Kernel& kernel, Seconds start, 
   energy_.computed(use.device, kernel);
   if (kernel.name == kPredictorKernel) predictor_ += (end - start).value;
   ++summary_.activities;
+  if (spans_) spans_->kernel(stream, kernel, start, end);
   if (timeline_) timeline_->kernel(stream, kernel, start, end);
 }
 
@@ -183,6 +188,7 @@ void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& ro
       count(2 * scenario_.platform.links.size() + static_cast<std::size_t>(end_memory.index));
   energy_.copied(route, bytes);
   ++summary_.activities;
+  if (spans_) spans_->copy(stream, label, route, bytes, start, end);
   if (timeline_) timeline_->copy(stream, label, route, bytes, start, end);
 }
 
@@ -199,6 +205,8 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
   s.tpot_p99 = quantile(decode_durations_, 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
+  s.deduplicated =
+      ratio(static_cast<double>(decode_routed_ - decode_accesses_), static_cast<double>(decode_routed_));
   s.late_rate = ratio(static_cast<double>(decode_late_), static_cast<double>(decode_accesses_));
   s.hit_rate_all = ratio(static_cast<double>(s.counters.hits), static_cast<double>(s.counters.accesses));
   s.exposed_stall = ratio(stall_, steps);
@@ -279,6 +287,7 @@ void Recorder::write_totals(const SimulationEnd& end) {
   bytes.push_back(s.cache_capacity.count);
   file.write_strings("/memory/name", names);
   file.write("/memory/bytes", bytes);
+  spans_->write(file);
   file.flush();
 }
 

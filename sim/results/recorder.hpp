@@ -26,6 +26,13 @@
 //                          platform without power
 //     /streams/name             text [stream]; kernels int64; busy, utilisation float64 as for links
 //     /memory/{name,bytes}      text, int64 [item of GPU memory]
+//     /timeline/rows/{name,kind}   text [row]; kind is stream, link or disk
+//     /timeline/labels             text [label], "expert L3 E17"
+//     /timeline/steps/{step,phase,first,count,all}   int64, phase int16 [kept step]: index in /steps; its spans are
+//                          first .. first + count - 1 of `all` that it had
+//     /timeline/steps/{start,duration}   float64 [kept step], s
+//     /timeline/spans/{row,label,bytes}   int16, int32, int64 [span]; of a kernel its memory traffic
+//     /timeline/spans/{start,duration}    float32 [span], s; from the step's start, which a copy may precede
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -37,6 +44,7 @@
 #include "sim/engine/engine.hpp"
 #include "sim/machine/machine.hpp"
 #include "sim/results/energy.hpp"
+#include "sim/results/step_spans.hpp"
 #include "sim/results/summary.hpp"
 #include "sim/results/timeline.hpp"
 #include "sim/scenario/scenario.hpp"
@@ -82,6 +90,7 @@ class Recorder : public EngineObserver, public MachineObserver {
   const Scenario& scenario_;
   const Strategy& strategy_;
   Timeline* timeline_ = nullptr;
+  std::optional<StepSpans> spans_;  // where there is a file
   std::optional<H5File> file_;
   std::unique_ptr<Columns> columns_;
   RunSummary summary_;
@@ -89,7 +98,7 @@ class Recorder : public EngineObserver, public MachineObserver {
   std::vector<double> decode_durations_;
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0,
          decode_energy_ = 0;
-  std::int64_t decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
+  std::int64_t decode_routed_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
   // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
   bool in_prefill_ = false;
   std::int64_t first_tokens_ = 0;

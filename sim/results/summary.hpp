@@ -22,6 +22,8 @@ struct RunSummary {
   double hit_rate = 0, hit_rate_all = 0;
   /// Of accesses in decode, the hits whose prefetch had not ended when it was needed.
   double late_rate = 0;
+  /// Of (token, expert) pairs in decode, those that shared the access of another token of their step.
+  double deduplicated = 0;
   /// Mean a decode step: duration beyond the critical path; the part of it that waited for experts; the path
   /// itself.
   double exposed_stall = 0, expert_wait = 0, critical_path = 0;
@@ -49,6 +51,7 @@ void for_each_field(Summary& s, Visit&& visit) {
   visit("hit_rate", s.hit_rate);
   visit("hit_rate_all", s.hit_rate_all);
   visit("late_rate", s.late_rate);
+  visit("deduplicated", s.deduplicated);
   visit("exposed_stall", s.exposed_stall);
   visit("expert_wait", s.expert_wait);
   visit("critical_path", s.critical_path);

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "sim/base/input_error.hpp"
+#include "sim/results/span.hpp"
 
 namespace specmoe {
 
 namespace {
-constexpr int kFirstLinkRow = 1000;  // streams are numbered from 0
-
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -16,13 +15,6 @@ std::string quoted(const std::string& text) {
     out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
   }
   return out + "\"";
-}
-
-std::string named(const char* name, int layer, int expert) {
-  std::string text = name;
-  if (layer >= 0) text += fmt::format(" L{}", layer);
-  if (expert >= 0) text += fmt::format(" E{}", expert);
-  return text;
 }
 }  // namespace
 
@@ -33,12 +25,7 @@ Timeline::Timeline(const std::filesystem::path& fragment, const Platform& platfo
   out_ << fmt::format(R"({{"ph":"M","name":"process_name","pid":{},"args":{{"name":{}}}}})", process,
                       quoted(name))
        << '\n';
-  for (std::size_t i = 0; i < platform.links.size(); ++i) {
-    const Link& link = platform.links[i];
-    name_row(kFirstLinkRow + 2 * static_cast<int>(i), fmt::format("{}: {} -> {}", link.name, link.a, link.b));
-    name_row(kFirstLinkRow + 2 * static_cast<int>(i) + 1,
-             fmt::format("{}: {} -> {}", link.name, link.b, link.a));
-  }
+  for (const auto& [row, row_name] : link_rows(platform)) name_row(row, row_name);
 }
 
 void Timeline::name_row(int row, const std::string& name) {
@@ -60,19 +47,18 @@ void Timeline::stream(Stream stream, const std::string& name) { name_row(stream.
 
 void Timeline::kernel(Stream stream, const Kernel& kernel, Seconds start, Seconds end) {
   event(
-      stream.index, named(kernel.name, kernel.layer, kernel.expert), "kernel", start, end,
+      stream.index, span_label(kernel.name, kernel.layer, kernel.expert), "kernel", start, end,
       fmt::format(R"("gflop":{:.6f},"bytes":{})", flops(kernel).value * 1e-9, memory_traffic(kernel).count));
 }
 
 void Timeline::copy(Stream stream, const CopyLabel& label, const Route& route, Bytes bytes, Seconds start,
                     Seconds end) {
-  const std::string name = named(label.name, label.layer, label.expert);
+  const std::string name = span_label(label.name, label.layer, label.expert);
   const std::string arguments =
       fmt::format(R"("bytes":{},"from":{},"to":{})", bytes.count, quoted(platform_[route.from].name),
                   quoted(platform_[route.to].name));
   event(stream.index, name, "copy", start, end, arguments);
-  for (const Hop& hop : route.hops)
-    event(kFirstLinkRow + 2 * hop.link + (hop.forward ? 0 : 1), name, "copy", start, end, arguments);
+  for (const Hop& hop : route.hops) event(row_of(hop), name, "copy", start, end, arguments);
 }
 
 void join_timelines(const std::vector<std::filesystem::path>& fragments, const std::filesystem::path& file) {

@@ -37,7 +37,7 @@ std::string multiply(const Yaml& number, double factor, const Edit& edit) {
   const std::string& s = number.is_scalar() ? number.text() : edit.path;
   const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
   if (!number.is_scalar() || error != std::errc()) fail(edit, "a factor only where a number stands");
-  return fmt::format("{}{}", value * factor,
+  return fmt::format("{:.12g}{}", value * factor,
                      std::string_view(end, static_cast<std::size_t>(s.data() + s.size() - end)));
 }
 

@@ -103,7 +103,8 @@ Axis read_axis(const std::string& name, const Yaml& y) {
       if (values.size() != keys.size()) row.fail(fmt::format("a value for each of {} keys", keys.size()));
       AxisValue value{"", values.front().magnitude(), {}};
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        value.label += (i ? " / " : "") + values[i].written();
+        if (i == 0 || values[i].written() != values[i - 1].written())
+          value.label += (i ? " / " : "") + values[i].written();
         value.edits.push_back({keys[i].text(), values[i]});
       }
       axis.values.push_back(std::move(value));

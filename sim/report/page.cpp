@@ -1,0 +1,23 @@
+#include "sim/report/page.hpp"
+
+#include <fstream>
+
+#include "sim/base/input_error.hpp"
+#include "sim/base/unfinished_file.hpp"
+#include "sim/report/page_bundle.hpp"
+#include "sim/report/page_data.hpp"
+
+namespace specmoe {
+
+void write_page(const std::vector<std::filesystem::path>& files, const std::filesystem::path& page) {
+  const std::string data = page_data(files);
+  UnfinishedFile file(page);
+  {
+    std::ofstream out(file.path(), std::ios::binary);
+    if (!(out << page_before_data << data << page_after_data).flush())
+      throw InputError(page.string(), 0, "cannot be written", "a writable place");
+  }
+  file.publish();
+}
+
+}  // namespace specmoe

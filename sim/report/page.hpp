@@ -1,0 +1,12 @@
+// The page: one HTML file with its data, scripts and styles in it, which asks no network for anything.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+namespace specmoe {
+
+/// Writes the page of the given results.h5 and study.h5 files.
+/// @throws InputError if a file is neither, or the page cannot be written
+void write_page(const std::vector<std::filesystem::path>& files, const std::filesystem::path& page);
+
+}  // namespace specmoe

@@ -1,0 +1,121 @@
+// A study for the page: its points and cells as they are, and of its runs the means and step durations by cell.
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "sim/base/input_error.hpp"
+#include "sim/report/page_json.hpp"
+
+namespace specmoe {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Distribution points of all cells together.
+constexpr std::size_t kMostPoints = 60'000;
+
+using Cell = std::pair<std::int64_t, std::string>;  // point, strategy
+
+struct Runs {
+  /// Index of the cell that a run belongs to, -1 of a run that was refused.
+  std::vector<std::int64_t> cell;
+  std::size_t cells = 0;
+};
+
+// The mean over the runs of a cell, of those that have the number.
+std::vector<double> means(const Runs& runs, const std::vector<double>& values) {
+  std::vector<double> sum(runs.cells), count(runs.cells);
+  for (std::size_t i = 0; i < runs.cell.size() && i < values.size(); ++i) {
+    if (runs.cell[i] < 0 || !std::isfinite(values[i])) continue;
+    sum[static_cast<std::size_t>(runs.cell[i])] += values[i];
+    ++count[static_cast<std::size_t>(runs.cell[i])];
+  }
+  for (std::size_t i = 0; i < runs.cells; ++i)
+    sum[i] = count[i] > 0 ? sum[i] / count[i] : std::numeric_limits<double>::quiet_NaN();
+  return sum;
+}
+
+Json points(const H5File& file) {
+  Json out;
+  for (const char* name : {"label", "platform", "model"})
+    out[name] = file.read_strings(std::string("/points/") + name);
+  for (const char* name : {"batch", "capacity_share", "price"})
+    out[name] = rounded(file.read<double>(std::string("/points/") + name));
+  out["values"] = Json::object();
+  out["numbers"] = Json::object();
+  for (const std::string& axis : file.read_strings("/axes/name")) {
+    out["values"][axis] = file.read_strings("/points/values/" + axis);
+    out["numbers"][axis] = rounded(file.read<double>("/points/numbers/" + axis));
+  }
+  if (file.exists("/points/changed")) {
+    out["changed"] = file.read_strings("/points/changed");
+    out["factor"] = rounded(file.read<double>("/points/factor"));
+  }
+  return out;
+}
+
+Json distributions(const H5File& file, const Runs& runs) {
+  if (!file.exists("/decode_steps")) return nullptr;
+  const auto first = file.read<std::int64_t>("/decode_steps/first"),
+             count = file.read<std::int64_t>("/decode_steps/count");
+  const auto duration = file.read<float>("/decode_steps/duration");
+  std::vector<std::vector<double>> of_cell(runs.cells);
+  for (std::size_t i = 0; i < runs.cell.size() && i < first.size(); ++i) {
+    if (runs.cell[i] < 0) continue;
+    if (first[i] < 0 || count[i] < 0 || first[i] + count[i] > static_cast<std::int64_t>(duration.size()))
+      throw InputError(file.name(), 0, "steps of a run lie beyond /decode_steps/duration", "a whole file");
+    std::vector<double>& all = of_cell[static_cast<std::size_t>(runs.cell[i])];
+    all.insert(all.end(), duration.begin() + first[i], duration.begin() + first[i] + count[i]);
+  }
+  const std::size_t most =
+      std::clamp<std::size_t>(kMostPoints / std::max<std::size_t>(1, runs.cells), 20, 200);
+  Json out = Json::array();
+  for (auto& durations : of_cell) out.push_back(distribution(std::move(durations), most));
+  return out;
+}
+
+}  // namespace
+
+Json study_data(const H5File& file) {
+  Json out{{"file", std::filesystem::path(file.name()).filename().string()}};
+  for (const char* name : {"study", "description", "design", "baseline", "specmoe"})
+    out[name] = file.get_string("/", name);
+  out["axes"] = {{"name", file.read_strings("/axes/name")}, {"path", file.read_strings("/axes/path")}};
+  out["points"] = points(file);
+
+  const auto cell_point = file.read<std::int64_t>("/cells/point");
+  const auto cell_strategy = file.read_strings("/cells/strategy");
+  Json cells{{"point", cell_point}, {"strategy", cell_strategy}};
+  for (const std::string& name : file.list("/cells"))
+    if (name != "point" && name != "strategy") cells[name] = rounded(file.read<double>("/cells/" + name));
+  out["cells"] = cells;
+
+  std::map<Cell, std::int64_t> index;
+  for (std::size_t i = 0; i < cell_point.size() && i < cell_strategy.size(); ++i)
+    index[{cell_point[i], cell_strategy[i]}] = static_cast<std::int64_t>(i);
+  const auto point = file.read<std::int64_t>("/runs/point");
+  const auto strategy = file.read_strings("/runs/strategy"), refused = file.read_strings("/runs/refused");
+  Runs runs{{}, cell_point.size()};
+  out["refused"] = Json::array();
+  for (std::size_t i = 0; i < point.size(); ++i) {
+    const auto found = index.find({point[i], strategy.at(i)});
+    const bool ran = refused.at(i).empty() && found != index.end();
+    runs.cell.push_back(ran ? found->second : -1);
+    if (!refused[i].empty())
+      out["refused"].push_back({{"point", point[i]}, {"strategy", strategy[i]}, {"why", refused[i]}});
+  }
+  Json means_of = Json::object();
+  for (const char* name :
+       {"peak_gpu_memory", "cache_capacity", "exposed_stall", "expert_wait", "critical_path",
+        "gpu_utilisation", "deduplicated", "energy_per_token", "average_power"})
+    if (const std::string path = std::string("/runs/") + name; file.exists(path))
+      means_of[name] = rounded(means(runs, file.read<double>(path)));
+  out["means"] = means_of;
+  out["decode"] = distributions(file, runs);
+  return out;
+}
+
+}  // namespace specmoe
