@@ -12,7 +12,8 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-matplotlib.use("Agg")
+if __name__ == "__main__":
+    matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 # Okabe and Ito, which the colour-blind tell apart.
@@ -135,7 +136,7 @@ def which_gpu(cells):
         table = table[list(dict.fromkeys(cells.platform))].reindex(dict.fromkeys(cells["which model"]))
         axes.imshow(table.rank(axis=1), cmap="Blues", vmin=-2, vmax=6, aspect="auto")
         for (i, j), value in np.ndenumerate(table.to_numpy()):
-            axes.text(j, i, "cannot" if pd.isna(value) else f"{value:.3g}", ha="center", va="center", fontsize=8)
+            axes.text(j, i, "cannot" if pd.isna(value) else (f"{value:.0f}" if value >= 100 else f"{value:.3g}"), ha="center", va="center", fontsize=8)
         axes.set_xticks(range(table.shape[1]), [name.replace("_", "\n", 1) for name in table.columns], fontsize=7)
         axes.set_yticks(range(len(table)), table.index, fontsize=8)
         axes.set_title(f"decoded tokens a second, batch {batch}", fontsize=9)
