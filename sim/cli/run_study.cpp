@@ -19,6 +19,7 @@ void add_study_options(CLI::App& app, StudyCommand& command) {
                  "Folder for study.h5 and runs.csv; default results/<name of the study>");
   app.add_option("--shard", command.shard, "i/n: only every n-th run, from the i-th on, for job arrays");
   app.add_flag("--plan", command.plan_only, "Only check every point and count runs");
+  app.add_flag("--pareto", command.pareto, "Also print who is fastest for its memory, energy and price");
   app.add_option("--rows", command.rows, "Cells in the table")->capture_default_str();
 }
 
@@ -62,8 +63,9 @@ void run_study(const StudyCommand& options, const Distribute& distribute) {
     return;
   }
   const auto cells = collect(study, plan, Journal(how.out / "journal", "study"), how.out);
-  fmt::print("{}\n{} runs ({} simulated now) in {:.1f} s. Results: {}, {}\n",
-             study_table(study, plan, cells, options.rows), outcome.runs, outcome.simulated, gone(),
+  fmt::print("{}{}\n{} runs ({} simulated now) in {:.1f} s. Results: {}, {}\n",
+             study_table(study, plan, cells, options.rows),
+             options.pareto ? pareto_table(study, plan, cells) : "", outcome.runs, outcome.simulated, gone(),
              (how.out / "study.h5").string(), (how.out / "runs.csv").string());
 }
 
