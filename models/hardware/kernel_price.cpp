@@ -208,7 +208,7 @@ KernelPrice kernel_price(const Platform& platform, DeviceId id, const Kernel& ke
   const Seconds alone = line.time() * correction(device, kernel);
   return {alone,
           alone * (1 + (line.memory_bound() ? device.copy_slowdown_memory : device.copy_slowdown_compute)),
-          launch_call(device, kernel)};
+          launch_call(device, kernel), line.memory_bound()};
 }
 
 Seconds launch_call(const Device& device, const Kernel& kernel) {
@@ -223,6 +223,12 @@ Seconds launch_call(const Device& device, const Kernel& kernel) {
 
 const KernelPrice& KernelPrices::price(const Kernel& kernel) {
   const Key key = key_of(kernel);
+  Recent& recent = recent_[Hash()(key) % recent_.size()];
+  if (recent.key != key) recent = {key, find(key, kernel)};
+  return recent.price;
+}
+
+const KernelPrice& KernelPrices::find(const Key& key, const Kernel& kernel) {
   const auto found = known_.find(key);
   if (found != known_.end()) return found->second;
   if (known_.size() >= kMostKnown) known_.clear();

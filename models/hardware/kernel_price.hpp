@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <vector>
 
 #include "models/hardware/platform.hpp"
 
@@ -78,7 +79,8 @@ struct KernelPrice {
   /// When it starts while a copy crosses links into or out of the device's memory: (1 + Device::copy_slowdown) of
   /// it.
   Seconds beside_copies;
-  Seconds launch;  // launch_call
+  Seconds launch;            // launch_call
+  bool memory_bound = true;  // Roofline::memory_bound
 };
 KernelPrice kernel_price(const Platform& platform, DeviceId device, const Kernel& kernel);
 
@@ -99,10 +101,17 @@ class KernelPrices {
     std::size_t operator()(const Key& key) const;
   };
   static Key key_of(const Kernel& kernel);
+  const KernelPrice& find(const Key& key, const Kernel& kernel);
 
   const Platform& platform_;
   DeviceId device_;
   std::unordered_map<Key, KernelPrice, Hash> known_;
+  /// The last of each hash's low bits: most launches are of a few shapes in turn.
+  struct Recent {
+    Key key{-1};  // no class's
+    KernelPrice price{};
+  };
+  std::vector<Recent> recent_ = std::vector<Recent>(256);
 };
 
 }  // namespace specmoe

@@ -35,6 +35,11 @@ DeviceId Platform::first(Device::Kind kind) const {
                    "one among its devices");
 }
 
+bool Platform::has_power() const {
+  return std::all_of(devices.begin(), devices.end(),
+                     [](const Device& device) { return device.power.has_value(); });
+}
+
 // The nodes are the memories, then the switches; breadth first from `from`, in the order of the links, so
 // that of equally short ways the one over the first links is taken.
 Route Platform::route(MemoryId from, MemoryId to) const {

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ struct Direction {
   Bytes half_size;
   /// Copies of at most so many bytes travel with their command and take no latency.
   Bytes inline_size{};
+  /// What a byte adds to what the devices draw. Of a pageable copy, that of the pinned direction.
+  std::optional<JoulesPerByte> energy{};
 };
 
 struct Memory {
@@ -52,6 +55,9 @@ struct Memory {
   BytesPerSecond read, write;
   /// Of copies from this memory to itself, which cross no link; none where nothing is known of them.
   std::optional<Direction> copies{};
+  /// What a byte read or written adds to what the devices and the links draw. None of a GPU's memory whose power is part
+  /// of its board's.
+  std::optional<JoulesPerByte> energy{};
 };
 
 /// A full-duplex connection between two nodes (memories or switches).
@@ -126,6 +132,14 @@ struct HostCalls {
   Seconds work{};
 };
 
+/// What a device draws, its own memory included where it is part of the board.
+struct PowerDraw {
+  /// Ready to compute: a context is open and the clocks are up, but no kernel runs.
+  Watts idle;
+  /// While kernels run that memory or their floor bounds, and that arithmetic bounds (Roofline::memory_bound).
+  Watts memory_bound, compute_bound;
+};
+
 struct Device {
   enum class Kind { gpu, cpu };
   std::string name;
@@ -155,6 +169,8 @@ struct Device {
   std::array<std::vector<Curve>, 5> curves{};
   /// Over which attention spreads its blocks. 0 where it is not known: then as evenly as one likes.
   std::int64_t multiprocessors = 0;
+  /// Of all devices of a platform, or of none.
+  std::optional<PowerDraw> power{};
 
   /// Whether the platform says what kernels take; a CPU may have none.
   bool computes() const { return saturation[0].memory_efficiency > 0 && saturation[3].memory_efficiency > 0; }
@@ -184,11 +200,14 @@ class Platform {
   /// @param name_or_file "rtx4090" for platforms/rtx4090.yaml, or a path.
   /// @throws InputError for anything that is not a sound platform: unknown, missing or duplicate keys, names
   /// that no node has, numbers without unit or source, zero or absurd numbers.
-  static Platform load(const std::string& name_or_file);
+  static Platform load(const std::string& name_or_file) { return read(open(name_or_file)); }
+  static Yaml open(const std::string& name_or_file);
   static Platform read(const Yaml& document);
 
   std::string name;
   std::string description;
+  /// USD for what makes the difference between platforms: the card, or the module; not its host. NaN where not given.
+  double price = std::numeric_limits<double>::quiet_NaN();
   std::vector<Memory> memories;
   std::vector<std::string> switches;
   std::vector<Link> links;
@@ -202,6 +221,8 @@ class Platform {
   DeviceId device(std::string_view name) const;
   /// The first device of a kind. @throws InputError if there is none.
   DeviceId first(Device::Kind kind) const;
+  /// Whether it says what each of its devices draws.
+  bool has_power() const;
 
   /// The way with the fewest hops (Boost.Graph). @throws InputError if there is none.
   Route route(MemoryId from, MemoryId to) const;

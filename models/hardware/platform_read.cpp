@@ -1,21 +1,24 @@
 // Reads platforms/*.yaml. The schema, which every shipped file shows:
 //
 //   name, description    texts
-//   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write, copies}}; copies,
-//                         those within the memory, is a direction as of links and optional
+//   price                of the card or module, in USD; optional
+//   memories             {<name>: {kind: host | device | unified | disk, capacity, reserved, read, write, copies, energy}};
+//                         copies, those within the memory, is a direction as of links without energy; it and energy,
+//                         an access's a byte, are optional
 //   switches             [<name>]; optional
 //   links                {<name>: {between: [<node>, <node>], duplex, forward, backward, pageable_forward,
 //                         pageable_backward}}; forward is from the first node to the second; each direction is
-//                         {bandwidth, latency, half_size, inline_size}; inline_size (0 B without) is optional
+//                         {bandwidth, latency, half_size, inline_size, energy}; inline_size (0 B without) and energy, a
+//                         byte's, are optional; only forward and backward have energy
 //   devices              {<name>: {kind: gpu | cpu, memory: <name>, peak: {<weight format>: ...}, l2,
-//                         multiprocessors, event_time, event_latency, kernel_change, copy_slowdown: {memory_bound, compute_bound},
+//                         multiprocessors, power: {idle, memory_bound, compute_bound}, event_time, event_latency, kernel_change, copy_slowdown: {memory_bound, compute_bound},
 //                         host_calls: {launch, copy, record, wait, synchronize, work},
 //                         kernels: {gemm, grouped_gemm, attention, elementwise, top_k: {floor, memory_efficiency,
 //                         half_bytes, compute_efficiency, tile_rows, dispatch, start, measured}}}}; attention and
 //                         top_k have block and serial too, attention resident; of a cpu, host_calls {launch, record,
 //                         wait, synchronize} and kernels {gemm, elementwise} are optional, both or neither (without
-//                         them it computes nothing), and the other keys but kind, memory and peak are a gpu's;
-//                         multiprocessors, event_time, event_latency, kernel_change, copy_slowdown, work, dispatch,
+//                         them it computes nothing), and the other keys but kind, memory, peak and power are a
+//                         gpu's; power is of all devices or of none; multiprocessors, event_time, event_latency, kernel_change, copy_slowdown, work, dispatch,
 //                         start, block, serial (0 without), resident (1 without) and measured are optional
 //   measured             {source: text, unverified, along: [...], shapes: [{shape: [...], format, along: [...],
 //                         ratio: [...], dispatch_us: [...]}]}: curves, see Curve and ShapePoint; format is bf16 without; a shape's own
@@ -78,17 +81,21 @@ WeightFormat read_format(const Yaml& y) {
 
 constexpr Bytes kLargestMemory{1'000'000'000'000'000};
 
-Direction read_direction(const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
+Direction read_direction(const Yaml& y, SourcedReader& sourced, bool has_energy = false) {
+  if (has_energy)
+    y.allow_only({"bandwidth", "latency", "half_size", "inline_size", "energy"});
+  else
+    y.allow_only({"bandwidth", "latency", "half_size", "inline_size"});
   Direction direction{sourced.value(y, "bandwidth").bandwidth(),
                       sourced.value(y, "latency").seconds({0}, {1}),
                       sourced.value(y, "half_size").bytes({0}, {1'000'000'000})};
   if (const auto size = sourced.find(y, "inline_size")) direction.inline_size = size->bytes({0}, {1'000'000});
+  if (const auto energy = sourced.find(y, "energy")) direction.energy = energy->energy_per_byte();
   return direction;
 }
 
 Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& sourced) {
-  y.allow_only({"kind", "capacity", "reserved", "read", "write", "copies"});
+  y.allow_only({"kind", "capacity", "reserved", "read", "write", "copies", "energy"});
   Memory memory;
   memory.name = name;
   memory.kind = y["kind"].choice<Memory::Kind>({{"host", Memory::Kind::host},
@@ -103,6 +110,7 @@ Memory read_memory(const std::string& name, const Yaml& y, SourcedReader& source
     if (memory.kind == Memory::Kind::disk) copies->fail("no such key of a disk");
     memory.copies = read_direction(*copies, sourced);
   }
+  if (const auto energy = sourced.find(y, "energy")) memory.energy = energy->energy_per_byte();
   return memory;
 }
 
@@ -118,8 +126,8 @@ Link read_link(const std::string& name, const Yaml& y, const std::set<std::strin
     if (!nodes.count(end.text())) end.fail_choice(names);
   link.a = ends[0].text();
   link.b = ends[1].text();
-  link.forward = read_direction(y["forward"], sourced);
-  link.backward = read_direction(y["backward"], sourced);
+  link.forward = read_direction(y["forward"], sourced, true);
+  link.backward = read_direction(y["backward"], sourced, true);
   link.pageable_forward = read_direction(y["pageable_forward"], sourced);
   link.pageable_backward = read_direction(y["pageable_backward"], sourced);
   const Yaml duplex = sourced.value(y, "duplex");
@@ -198,9 +206,23 @@ std::vector<Curve> read_curves(const Yaml& y, int dimensions, SourcedReader& sou
   return curves;
 }
 
+PowerDraw read_power(const Yaml& y, SourcedReader& sourced) {
+  y.allow_only({"idle", "memory_bound", "compute_bound"});
+  PowerDraw power;
+  power.idle = sourced.value(y, "idle").power();
+  const auto busy = [&](std::string_view key) {
+    const Yaml value = sourced.value(y, key);
+    if (value.power() < power.idle) value.fail("at least idle");
+    return value.power();
+  };
+  power.memory_bound = busy("memory_bound");
+  power.compute_bound = busy("compute_bound");
+  return power;
+}
+
 // What a CPU needs that computes experts.
 void read_cpu_kernels(const Yaml& y, Device& device, SourcedReader& sourced) {
-  y.allow_only({"kind", "memory", "peak", "host_calls", "kernels"});
+  y.allow_only({"kind", "memory", "peak", "power", "host_calls", "kernels"});
   if (!y.find("kernels") && !y.find("host_calls")) return;
   const Yaml calls = y["host_calls"], kernels = y["kernels"];
   calls.allow_only({"launch", "record", "wait", "synchronize"});
@@ -216,7 +238,7 @@ void read_cpu_kernels(const Yaml& y, Device& device, SourcedReader& sourced) {
 Device read_device(const std::string& name, const Yaml& y, const Platform& platform, SourcedReader& sourced) {
   Device device;
   device.name = name;
-  y.allow_only({"kind", "memory", "peak", "l2", "multiprocessors", "event_time", "event_latency",
+  y.allow_only({"kind", "memory", "peak", "l2", "multiprocessors", "power", "event_time", "event_latency",
                 "kernel_change", "copy_slowdown", "host_calls", "kernels"});
   device.kind = y["kind"].choice<Device::Kind>({{"gpu", Device::Kind::gpu}, {"cpu", Device::Kind::cpu}});
   const Yaml memory = y["memory"];
@@ -234,6 +256,7 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
   for (const WeightFormat format : kFormats)
     if (peak.find(name_of(format))) device.peak[format] = sourced.value(peak, name_of(format)).flop_rate();
   if (!device.peak.count(WeightFormat::bf16)) peak["bf16"];  // says that it is missing
+  if (const auto power = y.find("power")) device.power = read_power(*power, sourced);
   if (!gpu) {
     read_cpu_kernels(y, device, sourced);
     return device;
@@ -269,12 +292,12 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
 
 }  // namespace
 
-Platform Platform::load(const std::string& name_or_file) {
+Yaml Platform::open(const std::string& name_or_file) {
   namespace fs = std::filesystem;
   std::error_code ignored;
-  if (fs::is_regular_file(name_or_file, ignored)) return read(Yaml::load(name_or_file));
+  if (fs::is_regular_file(name_or_file, ignored)) return Yaml::load(name_or_file);
   const fs::path shipped = home() / "platforms" / (name_or_file + ".yaml");
-  if (fs::is_regular_file(shipped, ignored)) return read(Yaml::load(shipped));
+  if (fs::is_regular_file(shipped, ignored)) return Yaml::load(shipped);
   std::string names;
   for (const std::string& name : platform_names()) names += (names.empty() ? "" : ", ") + name;
   throw InputError("", 0, fmt::format("platform \"{}\" is unknown", name_or_file),
@@ -282,12 +305,13 @@ Platform Platform::load(const std::string& name_or_file) {
 }
 
 Platform Platform::read(const Yaml& document) {
-  document.allow_only({"name", "description", "memories", "switches", "links", "devices"});
+  document.allow_only({"name", "description", "price", "memories", "switches", "links", "devices"});
   Platform platform;
   SourcedReader sourced(platform.provenance);
   platform.file_ = document.file();
   platform.name = document["name"].text();
   platform.description = document["description"].text();
+  if (const auto price = sourced.find(document, "price")) platform.price = price->dollars();
   std::set<std::string> nodes;
   for (const auto& [name, y] : document["memories"].entries()) {
     platform.memories.push_back(read_memory(name, y, sourced));
@@ -304,6 +328,10 @@ Platform Platform::read(const Yaml& document) {
   for (const auto& [name, y] : document["devices"].entries())
     platform.devices.push_back(read_device(name, y, platform, sourced));
   if (platform.devices.empty()) document["devices"].fail("at least one device");
+  const auto metered = [](const Device& device) { return device.power.has_value(); };
+  if (std::any_of(platform.devices.begin(), platform.devices.end(), metered))
+    for (const Device& device : platform.devices)
+      if (!metered(device)) document["devices"][device.name]["power"];  // says that it is missing
   return platform;
 }
 

@@ -79,7 +79,8 @@ class MoeModel {
  public:
   /// @param name_or_file "qwen3-30b-a3b" for models/moe/specs/qwen3-30b-a3b.yaml, or a path.
   /// @throws InputError if there is no such model, or its specification is not sound (see model_read.cpp).
-  static MoeModel load(const std::string& name_or_file);
+  static MoeModel load(const std::string& name_or_file) { return read(open(name_or_file)); }
+  static Yaml open(const std::string& name_or_file);
   static MoeModel read(const Yaml& document);
 
   /// `unverified` says which of the numbers no source confirms; empty when all are confirmed.

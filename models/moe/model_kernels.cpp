@@ -16,6 +16,7 @@ struct Launches {
 
   template <class Work>
   void add(const char* name, const Work& work) {
+    if (list.empty()) list.reserve(8);
     list.push_back({work, name, layer, expert});
   }
 };

@@ -186,9 +186,9 @@ MoeModel MoeModel::read(const Yaml& document) {
   return model;
 }
 
-MoeModel MoeModel::load(const std::string& name_or_file) {
+Yaml MoeModel::open(const std::string& name_or_file) {
   if (name_or_file.ends_with(".yaml") || name_or_file.find('/') != std::string::npos)
-    return read(Yaml::load(name_or_file));
+    return Yaml::load(name_or_file);
   const std::vector<std::string> names = model_names();
   if (std::find(names.begin(), names.end(), name_or_file) == names.end()) {
     const std::string_view near = nearest_name(name_or_file, {names.begin(), names.end()});
@@ -196,7 +196,7 @@ MoeModel MoeModel::load(const std::string& name_or_file) {
                      fmt::format("a .yaml file or one of {}{}", fmt::join(names, ", "),
                                  near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
   }
-  return read(Yaml::load(specs() / (name_or_file + ".yaml")));
+  return Yaml::load(specs() / (name_or_file + ".yaml"));
 }
 
 std::vector<std::string> model_names() {

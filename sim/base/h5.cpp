@@ -79,7 +79,8 @@ Id properties_of(hid_t kind) {
 }
 
 constexpr unsigned kDeflate = 4;
-constexpr hsize_t kChunkBytes = 1 << 18;
+constexpr hsize_t kChunkBytes = 1 << 18,
+                  kChunkRows = 512;  // a chunk is compressed whole, however little is in it
 
 }  // namespace
 
@@ -378,7 +379,7 @@ H5Growing::H5Growing(H5File& file, const std::string& path, Type type, std::vect
   for (const auto n : row_) row_size_ *= n;
   const hsize_t element = H5Tget_size(stored(type));
   const hsize_t row_bytes = static_cast<hsize_t>(std::max<std::int64_t>(row_size_, 1)) * element;
-  chunk_rows_ = static_cast<std::int64_t>(std::clamp<hsize_t>(kChunkBytes / row_bytes, 1, 4096));
+  chunk_rows_ = static_cast<std::int64_t>(std::clamp<hsize_t>(kChunkBytes / row_bytes, 1, kChunkRows));
   std::vector<hsize_t> dims{0}, most{H5S_UNLIMITED}, chunk{static_cast<hsize_t>(chunk_rows_)};
   for (const auto n : row_) {
     dims.push_back(static_cast<hsize_t>(n));

@@ -93,23 +93,22 @@ std::string run_isolated(const IsolatedWork& work) {
   return run_isolated(std::vector<IsolatedWork>{work}, 1).front();
 }
 
-std::vector<std::string> run_isolated(const std::vector<IsolatedWork>& works, int jobs,
-                                      const std::function<void(std::size_t)>& done,
-                                      const std::function<void()>& tick) {
+void run_isolated(const IsolatedStream& stream, int jobs) {
   if (jobs < 1) throw std::logic_error("run_isolated: at least one job");
-  std::vector<std::string> results(works.size());
   std::vector<Child> running;
-  std::exception_ptr failure;
-  std::size_t failed = works.size(), next = 0;
-  while (next < works.size() || !running.empty()) {
-    while (next < works.size() && static_cast<int>(running.size()) < jobs) {
-      running.push_back(start(works[next], next));
-      ++next;
+  std::size_t started = 0;
+  bool more = true;
+  for (;;) {
+    while (more && static_cast<int>(running.size()) < jobs) {
+      const IsolatedWork work = stream.next();
+      more = static_cast<bool>(work);
+      if (more) running.push_back(start(work, started++));
     }
+    if (running.empty()) return;
     std::vector<pollfd> polled;
     for (const Child& child : running) polled.push_back({child.pipe, POLLIN, 0});
-    ::poll(polled.data(), polled.size(), tick ? 500 : -1);
-    if (tick) tick();
+    ::poll(polled.data(), polled.size(), stream.tick ? 500 : -1);
+    if (stream.tick) stream.tick();
     for (std::size_t i = running.size(); i-- > 0;) {
       if (!(polled[i].revents & (POLLIN | POLLHUP))) continue;
       char chunk[1 << 16];
@@ -121,15 +120,35 @@ std::vector<std::string> run_isolated(const std::vector<IsolatedWork>& works, in
       }
       const Child ended = std::move(running[i]);
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+      std::string result;
       try {
-        results[ended.index] = finish(ended);
-        if (done) done(ended.index);
+        result = finish(ended);
       } catch (...) {
-        if (ended.index < failed) failure = std::current_exception();
-        failed = std::min(failed, ended.index);
+        stream.failed(ended.index, std::current_exception());
+        continue;
       }
+      stream.ended(ended.index, std::move(result));
     }
   }
+}
+
+std::vector<std::string> run_isolated(const std::vector<IsolatedWork>& works, int jobs,
+                                      const std::function<void(std::size_t)>& done,
+                                      const std::function<void()>& tick) {
+  std::vector<std::string> results(works.size());
+  std::exception_ptr failure;
+  std::size_t first_failed = works.size(), next = 0;
+  run_isolated({[&] { return next < works.size() ? works[next++] : IsolatedWork(); },
+                [&](std::size_t i, std::string result) {
+                  results[i] = std::move(result);
+                  if (done) done(i);
+                },
+                [&](std::size_t i, std::exception_ptr why) {
+                  if (i < first_failed) failure = why;
+                  first_failed = std::min(first_failed, i);
+                },
+                tick},
+               jobs);
   if (failure) std::rethrow_exception(failure);
   return results;
 }

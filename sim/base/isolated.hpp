@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -13,6 +14,17 @@ using IsolatedWork = std::function<std::string()>;
 /// each). An InputError thrown in the child is thrown again here; any other exception, signal or exit becomes
 /// a std::runtime_error that says which. Call before any thread is started.
 std::string run_isolated(const IsolatedWork& work);
+
+/// Runs work after work, at most `jobs` at a time, until `next` has no more; numbered from 0 in the order of `next`.
+/// @param ended hears of each that ended well, with what it returned; `failed` of the others.
+/// @param tick called about twice a second.
+struct IsolatedStream {
+  std::function<IsolatedWork()> next;  // an empty function: no more
+  std::function<void(std::size_t, std::string)> ended;
+  std::function<void(std::size_t, std::exception_ptr)> failed;
+  std::function<void()> tick{};
+};
+void run_isolated(const IsolatedStream& stream, int jobs);
 
 /// The same for several, at most `jobs` at a time; results in order. When all have ended, the failure of
 /// the first in order is thrown.

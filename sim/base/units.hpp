@@ -35,6 +35,24 @@ struct FlopsPerSecond {
   friend constexpr auto operator<=>(FlopsPerSecond, FlopsPerSecond) = default;
 };
 
+/// Power in watts.
+struct Watts {
+  double value = 0;
+  friend constexpr auto operator<=>(Watts, Watts) = default;
+};
+
+/// Energy in joules.
+struct Joules {
+  double value = 0;
+  friend constexpr auto operator<=>(Joules, Joules) = default;
+};
+
+/// What moving a byte takes.
+struct JoulesPerByte {
+  double value = 0;
+  friend constexpr auto operator<=>(JoulesPerByte, JoulesPerByte) = default;
+};
+
 constexpr Bytes operator+(Bytes a, Bytes b) { return {a.count + b.count}; }
 constexpr Bytes operator-(Bytes a, Bytes b) { return {a.count - b.count}; }
 constexpr Bytes operator*(Bytes a, std::int64_t n) { return {a.count * n}; }
@@ -53,6 +71,13 @@ constexpr Seconds& operator+=(Seconds& a, Seconds b) { return a = a + b; }
 constexpr Flops operator+(Flops a, Flops b) { return {a.value + b.value}; }
 constexpr FlopsPerSecond operator*(FlopsPerSecond a, double x) { return {a.value * x}; }
 constexpr BytesPerSecond operator*(BytesPerSecond a, double x) { return {a.value * x}; }
+
+constexpr Watts operator-(Watts a, Watts b) { return {a.value - b.value}; }
+constexpr Joules operator+(Joules a, Joules b) { return {a.value + b.value}; }
+constexpr Joules operator-(Joules a, Joules b) { return {a.value - b.value}; }
+constexpr Joules& operator+=(Joules& a, Joules b) { return a = a + b; }
+constexpr Joules operator*(Watts p, Seconds t) { return {p.value * t.value}; }
+constexpr Joules operator*(Bytes a, JoulesPerByte e) { return {static_cast<double>(a.count) * e.value}; }
 
 constexpr Seconds operator/(Bytes a, BytesPerSecond b) { return {static_cast<double>(a.count) / b.value}; }
 constexpr BytesPerSecond operator/(Bytes a, Seconds t) { return {static_cast<double>(a.count) / t.value}; }

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <unordered_map>
 
@@ -19,6 +20,7 @@ namespace specmoe {
 
 struct Yaml::Node {
   enum class Kind { scalar, list, map } kind = Kind::scalar;
+  const std::string* file = nullptr;  // its document's, or that of the document it was taken over from
   int line = 0;
   std::string scalar;
   std::vector<const Node*> children;  // list elements, or map values
@@ -30,6 +32,7 @@ struct Yaml::Document {
   std::string file;
   std::string text;
   std::vector<std::unique_ptr<Node>> nodes;
+  std::vector<std::shared_ptr<const Document>> others;  // whose nodes this one refers to
   const Node* root = nullptr;
 };
 
@@ -82,6 +85,7 @@ class Yaml::Builder : public YAML::EventHandler {
     document_.nodes.push_back(std::make_unique<Node>());
     Node* node = document_.nodes.back().get();
     node->kind = kind;
+    node->file = &document_.file;
     node->line = mark.line + 1;
     if (anchor) anchors_[anchor] = node;
     return node;
@@ -163,7 +167,7 @@ Yaml Yaml::parse(std::string_view text, const std::string& file_name) {
   return Yaml(std::move(document), root, "");
 }
 
-const std::string& Yaml::file() const { return document_->file; }
+const std::string& Yaml::file() const { return *node_->file; }
 int Yaml::line() const { return node_->line; }
 const std::string& Yaml::source_text() const { return document_->text; }
 bool Yaml::is_map() const { return node_->kind == Node::Kind::map; }
@@ -192,7 +196,7 @@ void Yaml::allow_only(const std::vector<std::string_view>& names) const {
     if (std::find(names.begin(), names.end(), key) != names.end()) continue;
     const std::string_view near = nearest_name(key, names);
     throw InputError(
-        file(), node_->key_lines[i], fmt::format("{}: unknown key", join_path(path_, key)),
+        *node_->children[i]->file, node_->key_lines[i], fmt::format("{}: unknown key", join_path(path_, key)),
         near.empty() ? fmt::format("one of {}", fmt::join(names, ", ")) : fmt::format("\"{}\"", near));
   }
 }
@@ -223,6 +227,120 @@ std::vector<Yaml> Yaml::items() const {
   for (std::size_t i = 0; i < node_->children.size(); ++i)
     all.push_back(child(node_->children[i], fmt::format("{}[{}]", path_, i)));
   return all;
+}
+
+namespace {
+// The first step of a path and the rest: "links.pcie" is links and pcie, "[LRU].cache" is [LRU] and cache.
+struct PathStep {
+  std::string_view name, rest;
+  bool element;
+};
+PathStep first_step(std::string_view path, const Yaml& where) {
+  const bool element = path.starts_with('[');
+  const std::size_t end = element ? path.find(']') : path.find_first_of(".[");
+  if (path.empty() || end == 0 || (element && end == std::string_view::npos))
+    where.fail("a path, e.g. cache.capacity or strategies[LRU].cache.capacity");
+  std::string_view rest = end == std::string_view::npos ? "" : path.substr(end + (element ? 1 : 0));
+  if (rest.starts_with('.')) rest.remove_prefix(1);
+  return {element ? path.substr(1, end - 1) : path.substr(0, end), rest, element};
+}
+}  // namespace
+
+// The place among the children of what a step of a path names, or their number where there is none.
+std::size_t Yaml::place_of(std::string_view name, bool element) const {
+  if (!element)
+    return static_cast<std::size_t>(std::find(node_->keys.begin(), node_->keys.end(), name) -
+                                    node_->keys.begin());
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
+  if (error == std::errc() && end == name.data() + name.size())
+    return std::min(index, node_->children.size());
+  const auto elements = items();
+  for (index = 0; index < elements.size(); ++index)
+    if (elements[index].is_map())
+      if (const auto own = elements[index].find("name"); own && own->text() == name) break;
+  return index;
+}
+
+std::optional<Yaml> Yaml::at(std::string_view path) const {
+  if (path.empty()) return *this;
+  const auto [name, rest, element] = first_step(path, *this);
+  if (element ? !is_list() : !is_map()) return std::nullopt;
+  const std::size_t place = place_of(name, element);
+  if (place == node_->children.size()) return std::nullopt;
+  return child(node_->children[place], element ? fmt::format("{}[{}]", path_, name) : join_path(path_, name))
+      .at(rest);
+}
+
+Yaml Yaml::with(std::string_view path, const Yaml& value) const {
+  auto document = std::make_shared<Document>();
+  document->file = document_->file;
+  document->text = document_->text;
+  document->others = {document_, value.document_};
+  // Copies of the nodes on the way; all else is shared.
+  const auto change = [&](const auto& self, std::optional<Yaml> old, const std::string& so_far,
+                          std::string_view left) -> const Node* {
+    if (left.empty()) return value.node_;
+    const auto [name, rest, element] = first_step(left, value);
+    auto node = std::make_unique<Node>();
+    if (old)
+      *node = *old->node_;
+    else
+      *node = {Node::Kind::map, value.node_->file, value.line(), {}, {}, {}, {}};
+    const auto wanted = element ? Node::Kind::list : Node::Kind::map;
+    const std::size_t place =
+        node->kind == wanted ? (old ? old->place_of(name, element) : 0) : node->children.size();
+    if (node->kind != wanted || (element && place == node->children.size()))
+      throw InputError(value.file(), value.line(),
+                       fmt::format("{}: {} has no such {}", path, so_far.empty() ? file() : so_far,
+                                   element ? "element" : "key"),
+                       element ? "an element's number, or the name in it" : "a path");
+    const std::string here = element ? fmt::format("{}[{}]", so_far, name) : join_path(so_far, name);
+    std::optional<Yaml> below;
+    if (place < node->children.size()) below = child(node->children[place], here);
+    const Node* changed = self(self, below, here, rest);
+    if (below) {
+      node->children[place] = changed;
+    } else {
+      node->keys.emplace_back(name);
+      node->key_lines.push_back(value.line());
+      node->children.push_back(changed);
+    }
+    return document->nodes.emplace_back(std::move(node)).get();
+  };
+  document->root = change(change, *this, path_, path);
+  const Node* root = document->root;
+  return Yaml(std::move(document), root, path_);
+}
+
+Yaml Yaml::replaced(const std::string& scalar) const {
+  auto document = std::make_shared<Document>();
+  document->file = file();
+  document->nodes.push_back(std::make_unique<Node>());
+  Node* node = document->nodes.back().get();
+  *node = {Node::Kind::scalar, &document->file, line(), scalar, {}, {}, {}};
+  document->root = node;
+  return Yaml(std::move(document), node, path_);
+}
+
+Yaml Yaml::wrapped(const std::string& key) const {
+  auto document = std::make_shared<Document>();
+  document->file = file();
+  document->others = {document_};
+  document->nodes.push_back(std::make_unique<Node>());
+  Node* node = document->nodes.back().get();
+  *node = {Node::Kind::map, &document->file, line(), {}, {node_}, {key}, {line()}};
+  document->root = node;
+  return Yaml(std::move(document), node, path_);
+}
+
+std::string Yaml::written() const {
+  std::vector<std::string> parts;
+  for (std::size_t i = 0; i < node_->children.size(); ++i)
+    parts.push_back((is_map() ? node_->keys[i] + ": " : "") + child(node_->children[i], path_).written());
+  if (is_map()) return fmt::format("{{{}}}", fmt::join(parts, ", "));
+  if (is_list()) return fmt::format("[{}]", fmt::join(parts, ", "));
+  return node_->scalar;
 }
 
 const std::string& Yaml::text() const {
@@ -258,9 +376,8 @@ double Yaml::number(double least, double most) const {
   return value;
 }
 
-double Yaml::quantity(const std::string& example,
-                      std::initializer_list<std::pair<std::string_view, double>> units, double least,
-                      double most) const {
+double Yaml::quantity(const std::string& example, std::span<const std::pair<std::string_view, double>> units,
+                      double least, double most) const {
   const std::string wanted = fmt::format("a number with unit, e.g. \"{}\"", example);
   if (!is_scalar()) fail(wanted);
   const std::string& s = node_->scalar;
@@ -278,35 +395,67 @@ double Yaml::quantity(const std::string& example,
   fail(wanted);
 }
 
+namespace {
+using Units = std::span<const std::pair<std::string_view, double>>;
+using Unit = std::pair<std::string_view, double>;
+constexpr Unit kBytes[]{{"B", 1},        {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
+                        {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+constexpr Unit kSeconds[]{{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
+constexpr Unit kBandwidths[]{{"B/s", 1},    {"kB/s", 1e3},  {"MB/s", 1e6},
+                             {"GB/s", 1e9}, {"TB/s", 1e12}, {"GiB/s", 0x1p30}};
+constexpr Unit kRates[]{
+    {"GFLOP/s", 1e9}, {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}, {"GOP/s", 1e9}, {"TOP/s", 1e12}};
+constexpr Unit kWatts[]{{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}};
+constexpr Unit kJoulesPerByte[]{{"pJ/B", 1e-12}, {"nJ/B", 1e-9}, {"pJ/bit", 8e-12}};
+constexpr Unit kDollars[]{{"USD", 1}};
+constexpr Unit kShares[]{{"%", 0.01}};
+}  // namespace
+
 Bytes Yaml::bytes(Bytes least, Bytes most) const {
-  const double count = quantity("9 GiB",
-                                {{"B", 1},
-                                 {"kB", 1e3},
-                                 {"MB", 1e6},
-                                 {"GB", 1e9},
-                                 {"TB", 1e12},
-                                 {"KiB", 0x1p10},
-                                 {"MiB", 0x1p20},
-                                 {"GiB", 0x1p30},
-                                 {"TiB", 0x1p40}},
-                                static_cast<double>(least.count), static_cast<double>(most.count));
-  return {std::llround(count)};
+  return {std::llround(
+      quantity("9 GiB", kBytes, static_cast<double>(least.count), static_cast<double>(most.count)))};
 }
 
 Seconds Yaml::seconds(Seconds least, Seconds most) const {
-  return {quantity("2.5 us", {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}}, least.value, most.value)};
+  return {quantity("2.5 us", kSeconds, least.value, most.value)};
 }
 
 BytesPerSecond Yaml::bandwidth(BytesPerSecond least, BytesPerSecond most) const {
-  return {quantity(
-      "25 GB/s", {{"B/s", 1}, {"kB/s", 1e3}, {"MB/s", 1e6}, {"GB/s", 1e9}, {"TB/s", 1e12}, {"GiB/s", 0x1p30}},
-      least.value, most.value)};
+  return {quantity("25 GB/s", kBandwidths, least.value, most.value)};
 }
 
 FlopsPerSecond Yaml::flop_rate(FlopsPerSecond least, FlopsPerSecond most) const {
-  return {quantity("165.2 TFLOP/s",
-                   {{"GFLOP/s", 1e9}, {"TFLOP/s", 1e12}, {"PFLOP/s", 1e15}, {"GOP/s", 1e9}, {"TOP/s", 1e12}},
-                   least.value, most.value)};
+  return {quantity("165.2 TFLOP/s", kRates, least.value, most.value)};
+}
+
+double Yaml::dollars() const { return quantity("1599 USD", kDollars, 0, 1e9); }
+
+double Yaml::share() const { return quantity("25 %", kShares, 0, 1); }
+
+double Yaml::magnitude() const {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  if (!is_scalar()) return kNone;
+  const char *begin = node_->scalar.data(), *last = begin + node_->scalar.size();
+  if (begin != last && *begin == 'x') ++begin;
+  double value = 0;
+  auto [end, error] = std::from_chars(begin, last, value);
+  if (error != std::errc()) return kNone;
+  while (end != last && *end == ' ') ++end;
+  const std::string_view unit(end, static_cast<std::size_t>(last - end));
+  if (unit.empty()) return value;
+  for (const Units units : {Units(kBytes), Units(kSeconds), Units(kBandwidths), Units(kRates), Units(kWatts),
+                            Units(kJoulesPerByte), Units(kDollars), Units(kShares)})
+    for (const auto& [name, factor] : units)
+      if (unit == name) return value * factor;
+  return kNone;
+}
+
+Watts Yaml::power(Watts least, Watts most) const {
+  return {quantity("450 W", kWatts, least.value, most.value)};
+}
+
+JoulesPerByte Yaml::energy_per_byte(JoulesPerByte least, JoulesPerByte most) const {
+  return {quantity("88 pJ/B", kJoulesPerByte, least.value, most.value)};
 }
 
 std::string_view nearest_name(std::string_view word, const std::vector<std::string_view>& names) {

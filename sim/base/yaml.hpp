@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,11 +47,31 @@ class Yaml {
   /// The elements of a list.
   std::vector<Yaml> items() const;
 
+  /// What a path below this node names: keys joined by ".", elements of lists as "[2]" or by the `name` in them,
+  /// "strategies[LRU].cache.capacity".
+  std::optional<Yaml> at(std::string_view path) const;
+  /// This node in a copy of its document where the value at a path is another; keys and maps on the way are made, list
+  /// elements are not. What was taken over still knows its own file and line.
+  /// @throws InputError at `value` for a path that leads nowhere
+  Yaml with(std::string_view path, const Yaml& value) const;
+  /// A scalar with this node's file, line and path.
+  Yaml replaced(const std::string& scalar) const;
+  /// {key: this}
+  Yaml wrapped(const std::string& key) const;
+  /// As YAML in one line: [1, {a: b}].
+  std::string written() const;
+
   /// A scalar as it stands.
   const std::string& text() const;
   bool boolean() const;
   std::int64_t integer(std::int64_t least, std::int64_t most) const;
   double number(double least, double most) const;
+  /// In base units, whatever the unit: 2.6e10 of "26 GB/s", 0.25 of "25 %", 2 of "x2"; NaN of what is no number.
+  double magnitude() const;
+  /// "1599 USD"
+  double dollars() const;
+  /// "25 %", from 0 to 100 %, as 0.25.
+  double share() const;
   /// "9 GiB", "64 kB"; a whole number of bytes. The unit is required.
   Bytes bytes(Bytes least = {0}, Bytes most = {1'000'000'000'000'000'000}) const;
   /// "2.5 us", "3 ms".
@@ -59,6 +80,10 @@ class Yaml {
   BytesPerSecond bandwidth(BytesPerSecond least = {1e3}, BytesPerSecond most = {1e15}) const;
   /// "165.2 TFLOP/s" (also TOP/s for integer rates); positive.
   FlopsPerSecond flop_rate(FlopsPerSecond least = {1e6}, FlopsPerSecond most = {1e20}) const;
+  /// "450 W"; positive.
+  Watts power(Watts least = {1e-3}, Watts most = {1e5}) const;
+  /// "88 pJ/B", "11 pJ/bit", "2 nJ/B".
+  JoulesPerByte energy_per_byte(JoulesPerByte least = {0}, JoulesPerByte most = {1e-6}) const;
 
   /// One of the named choices; the error lists them.
   template <class T>
@@ -81,10 +106,10 @@ class Yaml {
   struct Document;
   class Builder;
   Yaml(std::shared_ptr<const Document> document, const Node* node, std::string path);
+  std::size_t place_of(std::string_view name, bool element) const;
   Yaml child(const Node* node, std::string path) const { return Yaml(document_, node, std::move(path)); }
-  double quantity(const std::string& example,
-                  std::initializer_list<std::pair<std::string_view, double>> units, double least,
-                  double most) const;
+  double quantity(const std::string& example, std::span<const std::pair<std::string_view, double>> units,
+                  double least, double most) const;
 
   std::shared_ptr<const Document> document_;
   const Node* node_;

@@ -4,10 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstring>
 #include <memory>
 
-#include "sim/base/isolated.hpp"
 #include "sim/cli/bench.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/machine/bench.hpp"
@@ -42,6 +40,12 @@ double cpu_seconds() {
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
+double megabytes() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  return static_cast<double>(use.ru_maxrss) / 1024;
+}
+
 namespace {
 
 struct Cost {
@@ -49,25 +53,6 @@ struct Cost {
   Seconds mean_kernel;
   double cpu_seconds, megabytes;
 };
-
-double megabytes() {
-  rusage use{};
-  ::getrusage(RUSAGE_SELF, &use);
-  return static_cast<double>(use.ru_maxrss) / 1024;
-}
-
-// Costs are measured in a child of their own; they come back as bytes.
-template <class Work>
-Cost measured(Work work) {
-  const std::string bytes = run_isolated([&] {
-    Cost cost = work();
-    cost.megabytes = megabytes();
-    return std::string(reinterpret_cast<const char*>(&cost), sizeof cost);
-  });
-  Cost cost;
-  std::memcpy(&cost, bytes.data(), sizeof cost);
-  return cost;
-}
 
 struct Counter : MachineObserver, EngineObserver {
   void kernel_ended(Stream, const Kernel&, Seconds start, Seconds end) override {
@@ -92,7 +77,7 @@ Cost engine(std::int64_t activities) {
       [&](Machine& machine) { run_engine(machine, run.model, source, run.workload, run.settings, counter); },
       &counter);
   return {counter.kernels, counter.copies, counter.kernel_time / static_cast<double>(counter.kernels),
-          cpu_seconds() - before, 0};
+          cpu_seconds() - before, megabytes()};
 }
 
 // As many Execs and Comms of the same mean length and size.
@@ -103,7 +88,7 @@ Cost bare(const Cost& like) {
   const Platform platform = Platform::load("rtx4090");
   work.bandwidth = platform.links.front().forward.bandwidth;
   work.duplex = platform.links.front().duplex;
-  return {like.kernels, like.copies, like.mean_kernel, run_bare(work).cpu_seconds, 0};
+  return {like.kernels, like.copies, like.mean_kernel, run_bare(work).cpu_seconds, megabytes()};
 }
 
 void print(const char* what, const Cost& cost) {
@@ -144,7 +129,17 @@ void add_bench_command(CLI::App& app) {
   auto policies = std::make_shared<bool>(false);
   command->add_flag("--policies", *policies,
                     "Instead the part of a run that is spent in each eviction policy and predictor");
-  command->callback([activities, policies] { *policies ? bench_policies(*activities) : bench(*activities); });
+  auto graph = std::make_shared<bool>(false);
+  command
+      ->add_flag(
+          "--graph", *graph,
+          "Instead a graph of 512,000 nodes: 4 GPUs, 1000 tokens, 32 layers of attention, two expert loads "
+          "and a feed-forward network")
+      ->excludes("--policies");
+  command->callback([activities, policies, graph] {
+    if (*graph) return bench_graph();
+    *policies ? bench_policies(*activities) : bench(*activities);
+  });
 }
 
 }  // namespace specmoe

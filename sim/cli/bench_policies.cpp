@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
 
-#include "sim/base/isolated.hpp"
 #include "sim/cli/bench.hpp"
 #include "sim/machine/machine.hpp"
 
@@ -137,13 +135,8 @@ void print(std::string_view name, std::int64_t activities, const EvictionKind& e
            const PredictorKind& predictor, bool of_predictor) {
   // The clock also runs while another process has the core: the median of three.
   std::array<Share, 3> rounds;
-  for (Share& round : rounds) {
-    const std::string bytes = run_isolated([&] {
-      const Share share = run(activities, eviction, predictor, of_predictor);
-      return std::string(reinterpret_cast<const char*>(&share), sizeof share);
-    });
-    std::memcpy(&round, bytes.data(), sizeof round);
-  }
+  for (Share& round : rounds)
+    round = measured([&] { return run(activities, eviction, predictor, of_predictor); });
   std::sort(rounds.begin(), rounds.end(),
             [](const Share& x, const Share& y) { return x.policy / x.cpu < y.policy / y.cpu; });
   const Share& median = rounds[1];

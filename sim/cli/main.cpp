@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   specmoe::add_run_command(app);
   specmoe::add_compare_command(app);
+  specmoe::add_study_command(app);
+  specmoe::add_whatif_command(app);
   specmoe::add_report_command(app);
   specmoe::add_trace_command(app);
   specmoe::add_list_command(app);

@@ -119,6 +119,7 @@ class Engine {
 
     machine_.synchronize(machine_.record(compute_));
     record_.end = machine_.now();
+    record_.device_energy = machine_.device_energy();
     record_.critical_path = critical_path();
     for (const Event& end : block_ends_)
       record_.block_end.push_back(end ? machine_.time_of(end) : record_.start);

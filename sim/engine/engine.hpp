@@ -165,6 +165,8 @@ struct StepRecord {
   std::vector<Seconds> block_end;
   /// Accesses and hits of each MoE layer, [layer].
   std::vector<std::int64_t> layer_accesses, layer_hits;
+  /// As Machine::device_energy at the end.
+  std::vector<Joules> device_energy;
 
   Seconds duration() const { return end - start; }
   Seconds exposed_stall() const { return duration() - critical_path; }

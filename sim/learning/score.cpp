@@ -6,12 +6,12 @@
 #include <stdexcept>
 
 #include "sim/base/random.hpp"
-#include "sim/base/statistics.hpp"
 
 namespace specmoe {
 namespace {
 
-constexpr int kResamples = 1000;
+// Percentiles: those are what the published tables hold.
+const BootstrapOptions kIntervals{IntervalKind::percentile, 1000};
 // Counters of a place: rows, true experts, first guesses that were right; then by budget.
 constexpr std::size_t kRows = 0, kTruth = 1, kTop1 = 2, kBudgets = 3;
 
@@ -24,24 +24,8 @@ double quotient(double right, double of) {
   return of > 0 ? right / of : std::numeric_limits<double>::quiet_NaN();
 }
 
-// The statistic of requests drawn again and again, each draw the same for all that have as many requests.
-template <class Statistic>
-Estimate bootstrap(std::size_t requests, std::uint64_t seed, const Statistic& statistic) {
-  std::vector<std::size_t> drawn(requests);
-  for (std::size_t i = 0; i < requests; ++i) drawn[i] = i;
-  Estimate out;
-  out.value = out.low = out.high = statistic(drawn);
-  if (requests == 0) return out;
-  auto random = Random::stream(seed, "bootstrap");
-  std::vector<double> values;
-  for (int i = 0; i < kResamples; ++i) {
-    for (auto& request : drawn) request = random.below(requests);
-    if (const double value = statistic(drawn); std::isfinite(value)) values.push_back(value);
-  }
-  out.low = quantile(values, 0.025);
-  out.high = quantile(std::move(values), 0.975);
-  return out;
-}
+// Each draw is the same for all that have as many requests.
+Random resampling(std::uint64_t seed) { return Random::stream(seed, "bootstrap"); }
 
 }  // namespace
 
@@ -162,7 +146,7 @@ std::vector<Score::Share> Score::shares(const Metric& metric, const Where& where
 namespace {
 
 template <class Shares>
-double pooled(const Shares& shares, const std::vector<std::size_t>& drawn) {
+double pooled(const Shares& shares, std::span<const std::size_t> drawn) {
   std::int64_t right = 0, of = 0;
   for (const std::size_t i : drawn) {
     right += shares[i].right;
@@ -190,7 +174,8 @@ std::int64_t Score::rows(const Where& where) const {
 
 Estimate Score::estimate(const Metric& metric, const Where& where, std::uint64_t seed) const {
   const auto of = shares(metric, where);
-  return bootstrap(of.size(), seed, [&](const auto& drawn) { return pooled(of, drawn); });
+  return bootstrap(
+      of.size(), [&](auto drawn) { return pooled(of, drawn); }, resampling(seed), kIntervals);
 }
 
 std::pair<std::vector<Score::Share>, std::vector<Score::Share>> Score::paired(const Score& score,
@@ -204,17 +189,17 @@ std::pair<std::vector<Score::Share>, std::vector<Score::Share>> Score::paired(co
 Estimate ratio(const Score& score, const Score& base, const Metric& metric, const Where& where,
                std::uint64_t seed) {
   const auto [a, b] = Score::paired(score, base, metric, where);
-  return bootstrap(a.size(), seed, [&a = a, &b = b](const auto& drawn) {
-    const double of = pooled(b, drawn);
-    return of > 0 ? pooled(a, drawn) / of : std::numeric_limits<double>::quiet_NaN();
-  });
+  return bootstrap(
+      a.size(), [&a = a, &b = b](auto drawn) { return quotient(pooled(a, drawn), pooled(b, drawn)); },
+      resampling(seed), kIntervals);
 }
 
 Estimate difference(const Score& score, const Score& base, const Metric& metric, const Where& where,
                     std::uint64_t seed) {
   const auto [a, b] = Score::paired(score, base, metric, where);
-  return bootstrap(a.size(), seed,
-                   [&a = a, &b = b](const auto& drawn) { return pooled(a, drawn) - pooled(b, drawn); });
+  return bootstrap(
+      a.size(), [&a = a, &b = b](auto drawn) { return pooled(a, drawn) - pooled(b, drawn); },
+      resampling(seed), kIntervals);
 }
 
 std::array<Score::Bin, 10> Score::reliability(int distance) const {

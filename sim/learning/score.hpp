@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/bootstrap.hpp"
 #include "sim/learning/guesser.hpp"
 #include "sim/learning/predictions.hpp"
 
@@ -36,11 +37,6 @@ struct Where {
   int layer = -1;
 };
 
-/// A value and its 95 % interval: percentiles of 1000 bootstrap resamples of the requests.
-struct Estimate {
-  double value = 0, low = 0, high = 0;
-};
-
 /// Counts of one guesser on some requests. Comparisons are paired: the same requests, in the same order, and the same
 /// resamples.
 class Score {
@@ -53,6 +49,7 @@ class Score {
 
   /// Pooled over the target layers; where every layer routes every token that is the mean over layers. NaN of nothing.
   double value(const Metric& metric, const Where& where) const;
+  /// With its 95 % interval over requests, as have the comparisons below.
   Estimate estimate(const Metric& metric, const Where& where, std::uint64_t seed = 1) const;
 
   int layers() const { return layers_; }

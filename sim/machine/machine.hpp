@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/hardware/platform.hpp"
 #include "sim/base/kernel.hpp"
@@ -73,14 +74,23 @@ class Machine {
   virtual Seconds time_of(const Event& event) const = 0;
   /// The host's clock.
   virtual Seconds now() const = 0;
+  /// What each device has drawn so far, [device]; empty where the machine does not know.
+  virtual std::vector<Joules> device_energy() const { return {}; }
+};
+
+/// What a simulation leaves.
+struct SimulationEnd {
+  /// When everything had ended.
+  Seconds date;
+  /// What each device drew until then, [device]; empty for a platform without power.
+  std::vector<Joules> device_energy;
 };
 
 /// Runs `program` as the host thread of a simulated machine (SimGrid; one actor) until it returns and all its
 /// streams have drained. At most once a process: see run_isolated. What the program throws is thrown again
 /// here; a program that waits for what never comes is a std::logic_error.
-/// @return the date at which everything had ended.
-Seconds simulate(const Platform& platform, const std::function<void(Machine&)>& program,
-                 MachineObserver* observer = nullptr);
+SimulationEnd simulate(const Platform& platform, const std::function<void(Machine&)>& program,
+                       MachineObserver* observer = nullptr);
 
 /// The version of SimGrid that this was compiled with, e.g. "3.32".
 std::string simgrid_version();

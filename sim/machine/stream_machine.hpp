@@ -38,6 +38,7 @@ class StreamMachine final : public Machine {
   bool reached(const Event& event) const override;
   Seconds time_of(const Event& event) const override;
   Seconds now() const override { return clock_; }
+  std::vector<Joules> device_energy() const override { return shop_.kernel.device_energy(); }
 
  private:
   struct OpenStream {

@@ -33,7 +33,7 @@ StreamQueue::StreamQueue(Workshop& shop, Stream id, DeviceId device, const Devic
 
 // Recording without time and waiting need not wait for the date of their call: what follows in the stream, and whoever
 // waits for the event, was called later still.
-void StreamQueue::append(Op op) {
+void StreamQueue::append(Op&& op) {
   if (!busy_) {
     const auto* record = std::get_if<RecordOp>(&op.what);
     if (record && record->time <= Seconds{0}) return reach(*record->event, op.issued);
@@ -79,7 +79,7 @@ void StreamQueue::begin(const KernelOp& op) {
   const Seconds duration = beside ? op.price.beside_copies : op.price.alone;
   if (duration <= Seconds{0}) return kernel_ended();
   busy_ = true;
-  lane_->execute(device_, duration, op.traffic);
+  lane_->execute(device_, duration, op.traffic, op.price.memory_bound);
 }
 
 void StreamQueue::kernel_ended() {
@@ -158,8 +158,9 @@ CopyEngine::Part::Part(CopyEngine& engine)
 void CopyEngine::Part::go_on() { engine_.part_ended(); }
 
 void CopyEngine::take(StreamQueue* stream) {
+  const bool idle = queue_.empty();
   queue_.push_back(stream);
-  if (queue_.size() == 1) begin();
+  if (idle) begin();
 }
 
 void CopyEngine::begin() {

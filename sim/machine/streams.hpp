@@ -1,6 +1,5 @@
 // Streams and copy engines: queues of work, started as it becomes ready.
 #pragma once
-#include <deque>
 #include <map>
 #include <memory>
 #include <variant>
@@ -14,6 +13,32 @@ namespace specmoe {
 
 class CopyEngine;
 class StreamQueue;
+
+/// First in, first out, in one piece of memory that is used again.
+template <class T>
+class Fifo {
+ public:
+  bool empty() const { return begin_ == items_.size(); }
+  T& front() { return items_[begin_]; }
+  const T& front() const { return items_[begin_]; }
+  template <class Item>
+  void push_back(Item&& item) {
+    if (items_.size() == items_.capacity() && 2 * begin_ >= items_.size()) {
+      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(begin_));
+      begin_ = 0;
+    }
+    items_.push_back(std::forward<Item>(item));
+  }
+  void pop_front() {
+    if (++begin_ < items_.size()) return;
+    items_.clear();
+    begin_ = 0;
+  }
+
+ private:
+  std::vector<T> items_;
+  std::size_t begin_ = 0;
+};
 
 struct StreamEvent final : EventState {
   StreamEvent(const StreamQueue* stream, Seconds to_host, Seconds to_streams)
@@ -79,7 +104,7 @@ class Workshop final : public Worker {
   SimulationKernel& kernel;
   MachineObserver* observer;
   /// Streams that may go on, first come, first served.
-  std::deque<StreamQueue*> ready;
+  Fifo<StreamQueue*> ready;
   /// Copies that cross links out of and into each memory, [memory].
   std::vector<int> crossing;
 
@@ -100,7 +125,7 @@ class StreamQueue final : public Worker {
   StreamQueue(Workshop& shop, Stream id, DeviceId device, const Device& properties);
 
   /// Called by the host.
-  void append(Op op);
+  void append(Op&& op);
   void go_on() override;
 
   /// Starts what is at the front until something takes time.
@@ -127,7 +152,7 @@ class StreamQueue final : public Worker {
   MemoryId memory_;
   Seconds event_time_;
   std::unique_ptr<Lane> lane_;
-  std::deque<Op> ops_;      // the first may be under way
+  Fifo<Op> ops_;            // the first may be under way
   bool busy_ = false;       // someone will call advance()
   bool computing_ = false;  // a kernel is under way
   bool recording_ = false;  // an event is
@@ -165,8 +190,8 @@ class CopyEngine final {
 
   Workshop& shop_;
   Part links_, reader_, writer_;
-  std::deque<StreamQueue*> queue_;  // the first is being served
-  bool fixed_cost_ = false;         // under way; then the parts
+  Fifo<StreamQueue*> queue_;  // the first is being served
+  bool fixed_cost_ = false;   // under way; then the parts
   int under_way_ = 0;
   Seconds started_, ended_{-1};
 };

@@ -10,7 +10,7 @@ namespace specmoe {
 
 namespace {
 
-std::string with_interval(const Interval& i, double scale, int digits) {
+std::string with_interval(const Estimate& i, double scale, int digits) {
   return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", i.value * scale, digits, i.low * scale, digits,
                      i.high * scale, digits);
 }
@@ -43,12 +43,17 @@ std::string compare_table(const std::vector<ComparedRow>& rows) {
     else
       text += fmt::format("{:<38}-  {}\n", row.strategy, row.refused);
   }
-  return text +
-         "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
-         "with plain\n"
-         "LRU of the same bytes. hit: of expert accesses in decode, found in GPU memory or on the way. "
-         "MB/token: expert\n"
-         "bytes copied into GPU memory a decoded token.\n";
+  text +=
+      "\n[low, high]: 95 % interval of a bootstrap over batches of requests, paired for the comparison "
+      "with plain\n"
+      "LRU of the same bytes. hit: of expert accesses in decode, found in GPU memory or on the way. "
+      "MB/token: expert\n"
+      "bytes copied into GPU memory a decoded token.\n";
+  if (std::any_of(rows.begin(), rows.end(), [](const ComparedRow& row) {
+        return row.refused.empty() && row.tokens_per_second.degenerate;
+      }))
+    text += "note: of a single batch, or of equal ones, an interval is its value and says nothing\n";
+  return text;
 }
 
 std::string compare_csv(const std::vector<ComparedRow>& rows) {
@@ -66,7 +71,7 @@ std::string compare_csv(const std::vector<ComparedRow>& rows) {
                         std::isnan(row.share) ? "" : fmt::format("{:.4g}", row.share),
                         row.refused.empty() ? std::to_string(row.capacity.count) : "", quoted(row.strategy),
                         row.frame ? 1 : 0, row.refused.empty() ? "" : quoted(row.refused));
-    for (const Interval* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
+    for (const Estimate* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
       for (const double x : {i->value, i->low, i->high})
         text += row.refused.empty() && std::isfinite(x) ? fmt::format(",{:.6g}", x) : ",";
     text += "\n";

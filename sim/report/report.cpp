@@ -69,6 +69,11 @@ static void add_rare_columns(const ResultsOverview& overview, std::vector<std::v
         return fmt::format("{} ({}%)", shown(s.predictor_time, 1e3, 3), shown(s.predictor_share, 100, 1));
       });
   add(
+      "energy", "J/token",
+      "what a decoded token takes, idle devices included; not cooling, power supply and board.",
+      [](const S& s) { return s.energy_per_token; },
+      [](const S& s) { return shown(s.energy_per_token, 1, 2); });
+  add(
       "host hit", "%", "of the loads and CPU uses of experts on disk, found in the host's cache.",
       [](const S& s) { return s.counters.host_hits + s.counters.host_misses; },
       [&](const S& s) {

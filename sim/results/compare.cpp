@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
 
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/random.hpp"
-#include "sim/base/statistics.hpp"
 
 namespace specmoe {
 
@@ -101,33 +101,22 @@ std::vector<Sums> sums_of(const H5File& file, const std::string& strategy,
 
 double speed(const Sums& s) { return s.tokens / s.time; }
 
-// Batches are drawn with replacement, the same ones for a strategy and for the LRU that it is compared to.
+// Batches are drawn, the same ones for a strategy and for the LRU that it is compared to. Percentile intervals: those
+// are what the published tables hold.
 void measure(ComparedRow& row, const std::vector<Sums>& own, const std::vector<Sums>& lru) {
-  constexpr int kDraws = 1000;
-  const auto total = [](const std::vector<Sums>& all, const std::vector<std::size_t>& which) {
+  const auto total = [](const std::vector<Sums>& all, std::span<const std::size_t> drawn) {
     Sums sum;
-    for (const std::size_t i : which) sum += all[i];
+    for (const std::size_t i : drawn) sum += all[i];
     return sum;
   };
-  std::vector<std::size_t> drawn(own.size());
-  for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] = i;
-  Random random = Random::stream(1, "compare");
-  std::vector<double> samples[4];
-  double values[4];
-  for (int draw = 0; draw <= kDraws; ++draw) {
-    const Sums mine = total(own, drawn), base = total(lru, drawn);
-    const double numbers[4] = {speed(mine), speed(mine) / speed(base), mine.hits / mine.accesses,
-                               mine.bytes / mine.tokens};
-    for (int i = 0; i < 4; ++i)
-      if (draw == 0)
-        values[i] = numbers[i];  // all batches, each once
-      else
-        samples[i].push_back(numbers[i]);
-    for (std::size_t& each : drawn) each = random.below(own.size());
-  }
-  Interval* const intervals[4] = {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token};
-  for (int i = 0; i < 4; ++i)
-    *intervals[i] = {values[i], quantile(samples[i], 0.025), quantile(samples[i], 0.975)};
+  const auto estimate = [&](const auto& number) {
+    return bootstrap(own.size(), [&](auto drawn) { return number(total(own, drawn), total(lru, drawn)); },
+                     Random::stream(1, "compare"), {IntervalKind::percentile, 1000});
+  };
+  row.tokens_per_second = estimate([](const Sums& mine, const Sums&) { return speed(mine); });
+  row.gain = estimate([](const Sums& mine, const Sums& base) { return speed(mine) / speed(base); });
+  row.hit_rate = estimate([](const Sums& mine, const Sums&) { return mine.hits / mine.accesses; });
+  row.bytes_per_token = estimate([](const Sums& mine, const Sums&) { return mine.bytes / mine.tokens; });
 }
 
 // Sets every strategy's cache to a share of all experts' bytes; those that cannot have it are refused.

@@ -5,15 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/bootstrap.hpp"
 #include "sim/results/run.hpp"
 #include "sim/scenario/scenario.hpp"
 
 namespace specmoe {
-
-/// A number with the 95 % interval of a bootstrap over batches of requests; NaN where there was nothing to measure.
-struct Interval {
-  double value, low, high;
-};
 
 /// A strategy on one platform with one size of cache.
 struct ComparedRow {
@@ -29,8 +25,9 @@ struct ComparedRow {
   /// Why it could not run; then the numbers below mean nothing.
   std::string refused{};
   /// Decoded tokens a second of decoding; that of plain LRU with the same bytes is 1; of accesses in decode; expert
-  /// bytes copied into GPU memory a decoded token, in decode.
-  Interval tokens_per_second{}, gain{}, hit_rate{}, bytes_per_token{};
+  /// bytes copied into GPU memory a decoded token, in decode. 95 % intervals over batches of requests; NaN where there
+  /// was nothing to measure.
+  Estimate tokens_per_second{}, gain{}, hit_rate{}, bytes_per_token{};
 };
 
 struct CompareOptions {

@@ -14,7 +14,7 @@ struct Recorder::Columns {
   H5Growing phase, sequences, tokens, routed, accesses, hits, misses, requested, issued, useful, late,
       useless, dropped, on_cpu, skipped, low_pairs, skipped_pairs, host_hits, host_misses, evictions,
       demand_bytes, prefetch_bytes, disk_bytes, start, duration, critical_path, exposed_stall, expert_wait,
-      predictor, block_duration, layer_accesses, layer_hits;
+      predictor, energy, block_duration, layer_accesses, layer_hits;
 
   Columns(H5File& file, const MoeModel& model)
       : phase(file, "/steps/phase", Type::int16),
@@ -46,6 +46,7 @@ struct Recorder::Columns {
         exposed_stall(file, "/steps/exposed_stall", Type::float64),
         expert_wait(file, "/steps/expert_wait", Type::float64),
         predictor(file, "/steps/predictor", Type::float64),
+        energy(file, "/steps/energy", Type::float64),
         block_duration(file, "/layers/duration", Type::float32,
                        {static_cast<std::int64_t>(model.blocks.size())}),
         layer_accesses(file, "/layers/accesses", Type::int32, {model.moe_layers}),
@@ -59,12 +60,19 @@ Recorder::Recorder(const std::filesystem::path& file, const Scenario& scenario, 
       timeline_(timeline),
       spans_(scenario.platform),
       file_(H5File::create(file)),
-      columns_(std::make_unique<Columns>(file_, scenario.model)),
+      columns_(std::make_unique<Columns>(*file_, scenario.model)),
+      energy_(scenario.platform),
+      links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
+
+Recorder::Recorder(const Scenario& scenario, const Strategy& strategy)
+    : scenario_(scenario),
+      strategy_(strategy),
+      energy_(scenario.platform),
       links_(2 * scenario.platform.links.size() + scenario.platform.memories.size()) {}
 
 Recorder::~Recorder() = default;
 
-void Recorder::step_ended(const StepRecord& step) {
+void Recorder::write_columns(const StepRecord& step, double energy) {
   const Counters& c = step.counters;
   columns_->phase.append(std::int64_t{step.prefill ? 0 : 1});
   columns_->sequences.append(step.sequences);
@@ -95,6 +103,7 @@ void Recorder::step_ended(const StepRecord& step) {
   columns_->exposed_stall.append(step.exposed_stall().value);
   columns_->expert_wait.append(step.expert_wait.value);
   columns_->predictor.append(predictor_);
+  columns_->energy.append(energy);
   columns_->layer_accesses.append(step.layer_accesses);
   columns_->layer_hits.append(step.layer_hits);
   std::vector<double> durations;
@@ -104,7 +113,13 @@ void Recorder::step_ended(const StepRecord& step) {
     before = std::max(before, end);
   }
   columns_->block_duration.append(durations);
+}
 
+void Recorder::step_ended(const StepRecord& step) {
+  const double drawn = energy_.total(step.device_energy), energy = drawn - energy_before_;
+  energy_before_ = drawn;
+  if (columns_) write_columns(step, energy);
+  const Counters& c = step.counters;
   summary_.counters += c;
   ++summary_.steps;
   if (step.prefill && !in_prefill_) batch_start_ = step.start.value;
@@ -116,7 +131,7 @@ void Recorder::step_ended(const StepRecord& step) {
   in_prefill_ = step.prefill;
   if (!step.prefill) {
     const double duration = step.duration().value;
-    ++decode_steps_;
+    decode_durations_.push_back(duration);
     decode_time_ += duration;
     token_time_ += duration * static_cast<double>(step.tokens);
     summary_.decoded_tokens += step.tokens;
@@ -124,13 +139,14 @@ void Recorder::step_ended(const StepRecord& step) {
     wait_ += step.expert_wait.value;
     path_ += step.critical_path.value;
     predictor_time_ += predictor_;
+    decode_energy_ += energy;
     decode_routed_ += c.routed;
     decode_accesses_ += c.accesses;
     decode_hits_ += c.hits;
     decode_late_ += c.late;
   }
   predictor_ = 0;
-  spans_.step_ended(step.prefill, step.start, step.end);
+  if (spans_) spans_->step_ended(step.prefill, step.start, step.end);
   if (timeline_) timeline_->step_ended();
 }
 
@@ -143,8 +159,8 @@ void Recorder::stream_opened(Stream stream, DeviceId device, const std::string& 
   streams_.resize(std::max(streams_.size(), static_cast<std::size_t>(stream.index) + 1));
   StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
   use.name = name;
-  use.of_gpu = scenario_.platform[device].kind == Device::Kind::gpu;
-  spans_.stream(stream, scenario_.platform[device].name + " " + name);
+  use.device = device;
+  if (spans_) spans_->stream(stream, scenario_.platform[device].name + " " + name);
   if (timeline_) timeline_->stream(stream, scenario_.platform[device].name + " " + name);
 }
 
@@ -152,9 +168,10 @@ void Recorder::kernel_ended(Stream stream, const Kernel& kernel, Seconds start, 
   StreamUse& use = streams_[static_cast<std::size_t>(stream.index)];
   ++use.kernels;
   use.busy += (end - start).value;
+  energy_.computed(use.device, kernel);
   if (kernel.name == kPredictorKernel) predictor_ += (end - start).value;
   ++summary_.activities;
-  spans_.kernel(stream, kernel, start, end);
+  if (spans_) spans_->kernel(stream, kernel, start, end);
   if (timeline_) timeline_->kernel(stream, kernel, start, end);
 }
 
@@ -169,28 +186,23 @@ void Recorder::copy_ended(Stream stream, const CopyLabel& label, const Route& ro
   for (const MemoryId end_memory : {route.from, route.to})
     if (scenario_.platform[end_memory].kind == Memory::Kind::disk)
       count(2 * scenario_.platform.links.size() + static_cast<std::size_t>(end_memory.index));
+  energy_.copied(route, bytes);
   ++summary_.activities;
-  spans_.copy(stream, label, route, bytes, start, end);
+  if (spans_) spans_->copy(stream, label, route, bytes, start, end);
   if (timeline_) timeline_->copy(stream, label, route, bytes, start, end);
 }
 
-RunSummary Recorder::finish(Seconds total_time) {
-  columns_.reset();  // flushes
+RunSummary Recorder::finish(const SimulationEnd& end) {
   const auto ratio = [](double a, double b) {
     return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
   };
   RunSummary& s = summary_;
-  const auto phase = file_.read<std::int16_t>("/steps/phase");
-  const auto duration = file_.read<double>("/steps/duration");
-  std::vector<double> decode;
-  for (std::size_t i = 0; i < phase.size(); ++i)
-    if (phase[i] == 1) decode.push_back(duration[i]);
-  const auto steps = static_cast<double>(decode_steps_);
-  s.total_time = total_time.value;
+  const auto steps = static_cast<double>(decode_durations_.size());
+  s.total_time = end.date.value;
   s.ttft = ratio(first_token_time_, static_cast<double>(first_tokens_));
   s.tpot = ratio(token_time_, static_cast<double>(s.decoded_tokens));
-  s.tpot_p50 = quantile(decode, 0.50);
-  s.tpot_p99 = quantile(std::move(decode), 0.99);
+  s.tpot_p50 = quantile(decode_durations_, 0.50);
+  s.tpot_p99 = quantile(decode_durations_, 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));
   s.deduplicated =
@@ -202,16 +214,27 @@ RunSummary Recorder::finish(Seconds total_time) {
   s.critical_path = ratio(path_, steps);
   s.predictor_time = ratio(predictor_time_, steps);
   s.predictor_share = ratio(predictor_time_, decode_time_);
+  s.energy = energy_.total(end.device_energy);
+  s.energy_per_token = ratio(decode_energy_, static_cast<double>(s.decoded_tokens));
   double busy = 0;
   for (const StreamUse& stream : streams_)
-    if (stream.of_gpu) busy += stream.busy;
+    if (scenario_.platform[stream.device].kind == Device::Kind::gpu) busy += stream.busy;
   s.gpu_utilisation = ratio(busy, s.total_time);
   s.cache_capacity = strategy_.settings.cache_capacity;
   s.peak_gpu_memory = strategy_.bill.taken() + cache_peak_;
-  write_summary(file_, "/", s);
+  if (file_) write_totals(end);
+  return s;
+}
+
+void Recorder::write_totals(const SimulationEnd& end) {
+  columns_.reset();  // flushes
+  H5File& file = *file_;
+  const RunSummary& s = summary_;
+  write_summary(file, "/", s);
 
   const auto shares = [&](std::vector<double> busy_times) {
-    for (double& time : busy_times) time = ratio(time, s.total_time);
+    for (double& time : busy_times)
+      time = s.total_time > 0 ? time / s.total_time : std::numeric_limits<double>::quiet_NaN();
     return busy_times;
   };
   const Platform& platform = scenario_.platform;
@@ -233,12 +256,13 @@ RunSummary Recorder::finish(Seconds total_time) {
   for (std::size_t i = 0; i < platform.memories.size(); ++i)
     if (platform.memories[i].kind == Memory::Kind::disk)
       add(platform.memories[i].name, "disk", links_[2 * platform.links.size() + i]);
-  file_.write_strings("/links/name", names);
-  file_.write_strings("/links/direction", directions);
-  file_.write("/links/bytes", bytes);
-  file_.write("/links/copies", copies);
-  file_.write("/links/busy", times);
-  file_.write("/links/utilisation", shares(times));
+  file.write_strings("/links/name", names);
+  file.write_strings("/links/direction", directions);
+  file.write("/links/bytes", bytes);
+  file.write("/links/copies", copies);
+  file.write("/links/busy", times);
+  file.write("/links/utilisation", shares(times));
+  energy_.write(file, end);
 
   names.clear();
   times.clear();
@@ -248,10 +272,10 @@ RunSummary Recorder::finish(Seconds total_time) {
     times.push_back(stream.busy);
     copies.push_back(stream.kernels);
   }
-  file_.write_strings("/streams/name", names);
-  file_.write("/streams/busy", times);
-  file_.write("/streams/utilisation", shares(times));
-  file_.write("/streams/kernels", copies);
+  file.write_strings("/streams/name", names);
+  file.write("/streams/busy", times);
+  file.write("/streams/utilisation", shares(times));
+  file.write("/streams/kernels", copies);
 
   names.clear();
   bytes.clear();
@@ -261,11 +285,10 @@ RunSummary Recorder::finish(Seconds total_time) {
   }
   names.push_back("expert_cache");
   bytes.push_back(s.cache_capacity.count);
-  file_.write_strings("/memory/name", names);
-  file_.write("/memory/bytes", bytes);
-  spans_.write(file_);
-  file_.flush();
-  return s;
+  file.write_strings("/memory/name", names);
+  file.write("/memory/bytes", bytes);
+  spans_->write(file);
+  file.flush();
 }
 
 }  // namespace specmoe

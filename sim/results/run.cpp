@@ -10,10 +10,10 @@
 #include <new>
 
 #include "sim/base/build_info.hpp"
-#include "sim/base/fnv.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
+#include "sim/results/fingerprint.hpp"
 #include "sim/results/recorder.hpp"
 #include "sim/results/timeline.hpp"
 
@@ -72,25 +72,6 @@ class CountingRecorder : public Recorder {
   std::atomic<std::int64_t>& steps_;
 };
 
-// Changes when anything that the results depend on does: scenario, program, shipped data, trace.
-std::string fingerprint(const Scenario& scenario) {
-  std::string all = version() + scenario.text;
-  const auto stamp = [&](const fs::path& file) {
-    std::error_code ignored;
-    all +=
-        fmt::format("{} {} {};", file.string(), fs::last_write_time(file, ignored).time_since_epoch().count(),
-                    fs::file_size(file, ignored));
-  };
-  stamp(fs::read_symlink("/proc/self/exe"));
-  for (const fs::path& folder : {home() / "platforms", home() / "models/moe/specs"}) {
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder, ignored)) stamp(entry.path());
-  }
-  for (const fs::path& input : scenario.inputs) stamp(input);
-  const std::uint64_t hash = fnv1a(std::as_bytes(std::span(all)));
-  return fmt::format("{:016x}", hash);
-}
-
 bool is_complete(const fs::path& part, const std::string& print) {
   try {
     return fs::exists(part) && H5File::open(part).get_string("/", "fingerprint") == print;
@@ -105,7 +86,7 @@ void simulate_strategy(const Scenario& scenario, const Strategy& strategy, const
   {
     CountingRecorder recorder(unfinished, scenario, strategy, timeline, steps);
     const auto source = scenario.routing.open();
-    const Seconds end = simulate(
+    const SimulationEnd end = simulate(
         scenario.platform,
         [&](Machine& machine) {
           run_engine(machine, scenario.model, *source, scenario.workload, strategy.settings, recorder);

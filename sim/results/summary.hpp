@@ -8,7 +8,7 @@
 
 namespace specmoe {
 
-/// Times in s, bytes in B; NaN where there was nothing to measure.
+/// Times in s, bytes in B, energies in J; NaN where there was nothing to measure.
 struct RunSummary {
   double total_time = 0;
   /// Mean over requests: from the start of its batch to its first token.
@@ -30,6 +30,10 @@ struct RunSummary {
   double gpu_utilisation = 0;
   /// Mean a decode step of the kernels of the predictor's network, wherever they run; and as a share of the step.
   double predictor_time = 0, predictor_share = 0;
+  /// Of the whole run: devices, and links and memories as far as the platform knows them.
+  double energy = 0;
+  /// A decoded token, of decoding alone.
+  double energy_per_token = 0;
   Bytes peak_gpu_memory, cache_capacity;
   std::int64_t steps = 0, decoded_tokens = 0, activities = 0;
   Counters counters;
@@ -54,6 +58,8 @@ void for_each_field(Summary& s, Visit&& visit) {
   visit("gpu_utilisation", s.gpu_utilisation);
   visit("predictor_time", s.predictor_time);
   visit("predictor_share", s.predictor_share);
+  visit("energy", s.energy);
+  visit("energy_per_token", s.energy_per_token);
   visit("peak_gpu_memory", s.peak_gpu_memory);
   visit("cache_capacity", s.cache_capacity);
   visit("steps", s.steps);

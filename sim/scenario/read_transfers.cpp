@@ -21,12 +21,13 @@ void require_cpu(const Yaml& node, const Scenario& scenario, const EngineSetting
   const Platform& platform = scenario.platform;
   const Device& cpu = platform[platform.first(Device::Kind::cpu)];
   if (!cpu.computes())
-    node.fail(fmt::format("gpu: {} has no kernels of its CPU (devices.{}.kernels)", platform.name, cpu.name));
+    cannot_run(
+        node, fmt::format("gpu: {} has no kernels of its CPU (devices.{}.kernels)", platform.name, cpu.name));
   if (platform[cpu.memory].kind != Memory::Kind::host)
-    node.fail(fmt::format("gpu: CPU and GPU of {} share one memory", platform.name));
+    cannot_run(node, fmt::format("gpu: CPU and GPU of {} share one memory", platform.name));
   if (s.expert_home != cpu.memory && !host_cache)
-    node.fail(fmt::format("gpu, or experts in {}, or a host_cache before {}", platform[cpu.memory].name,
-                          platform[s.expert_home].name));
+    cannot_run(node, fmt::format("gpu, or experts in {}, or a host_cache before {}",
+                                 platform[cpu.memory].name, platform[s.expert_home].name));
 }
 
 WeightFormat read_format(const Yaml& node, const Scenario& scenario) {
@@ -37,7 +38,8 @@ WeightFormat read_format(const Yaml& node, const Scenario& scenario) {
                                                  {"int3", WeightFormat::int3},
                                                  {"int2", WeightFormat::int2}});
   if (bits_per_weight(format) >= bits_per_weight(scenario.model.expert_format))
-    node.fail(fmt::format("a smaller format than the experts' {}", name_of(scenario.model.expert_format)));
+    cannot_run(node,
+               fmt::format("a smaller format than the experts' {}", name_of(scenario.model.expert_format)));
   return format;
 }
 
@@ -47,12 +49,13 @@ void require_room_for_copies(const Yaml& node, const Scenario& scenario, const E
   const Bytes copy = scenario.model.with_expert_format(low).expert_bytes();
   Bytes all;
   for (const Bytes bytes : s.expert_bytes) {
-    if (copy >= bytes) node.fail(fmt::format("a format smaller than the experts' {} B", bytes.count));
+    if (copy >= bytes) cannot_run(node, fmt::format("a format smaller than the experts' {} B", bytes.count));
     all += (bytes + copy) * scenario.model.experts;
   }
   const Memory& home = scenario.platform[s.expert_home];
   if (all > free_of(home))
-    node.fail(fmt::format("room for experts and copies, {}, in {}, which has {}: {} too much", gigabytes(all),
+    cannot_run(
+        node, fmt::format("room for experts and copies, {}, in {}, which has {}: {} too much", gigabytes(all),
                           home.name, gigabytes(free_of(home)), gigabytes(all - free_of(home))));
 }
 
@@ -87,7 +90,7 @@ void read_miss(const Yaml& strategy, const Yaml& document, const Scenario& scena
   }
   const auto needs_weights = [&](const Yaml& node) {
     if (!scenario.routing.open()->has_weights())
-      node.fail("routing with gate weights: a trace that recorded them");
+      cannot_run(node, "routing with gate weights: a trace that recorded them");
   };
   if (const auto format = miss.find("format")) {
     if (host_cache) format->fail("no such key beside a host_cache");
@@ -115,24 +118,24 @@ void read_host_cache(const Yaml& strategy, const Yaml& document, const Scenario&
   const Yaml& node = section.own ? *section.own : *section.common;
   const Platform& platform = scenario.platform;
   if (platform[out.expert_home].kind != Memory::Kind::disk)
-    throw InputError(node.file(), node.line(),
-                     fmt::format("host_cache: experts wait in {}", platform[out.expert_home].name),
-                     "a disk in placement.experts");
+    throw CannotRun(node.file(), node.line(),
+                    fmt::format("host_cache: experts wait in {}", platform[out.expert_home].name),
+                    "a disk in placement.experts");
   const Memory& host = host_memory(scenario);
   if (host.kind != Memory::Kind::host)
-    throw InputError(node.file(), node.line(),
-                     fmt::format("host_cache: {} has no memory of its host", platform.name),
-                     "a machine whose memory is not one for both");
+    throw CannotRun(node.file(), node.line(),
+                    fmt::format("host_cache: {} has no memory of its host", platform.name),
+                    "a machine whose memory is not one for both");
   const auto capacity = section.find("capacity");
   if (!capacity) node["capacity"];  // says that it is missing
   HostCacheSettings cache{capacity->bytes(), &eviction_kinds().front()};
   const Bytes least =
       out.cache_capacity + *std::max_element(out.expert_bytes.begin(), out.expert_bytes.end());
   if (cache.capacity < least)
-    capacity->fail(fmt::format("at least the GPU's cache and one expert: {}", gigabytes(least)));
+    cannot_run(*capacity, fmt::format("at least the GPU's cache and one expert: {}", gigabytes(least)));
   if (cache.capacity > free_of(host))
-    capacity->fail(fmt::format("at most the {} of {} ({} over)", gigabytes(free_of(host)), host.name,
-                               gigabytes(cache.capacity - free_of(host))));
+    cannot_run(*capacity, fmt::format("at most the {} of {} ({} over)", gigabytes(free_of(host)), host.name,
+                                      gigabytes(cache.capacity - free_of(host))));
   if (const auto eviction = section.find("eviction")) {
     cache.eviction = find_kind(eviction_kinds(), *eviction);
     if (cache.eviction->needs_future) eviction->fail("a policy that does not know the future");

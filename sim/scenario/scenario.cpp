@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -37,18 +38,24 @@ constexpr Bytes kWorkspace{
     64 << 20};  // cuBLAS takes 32 MiB on Hopper and 4 MiB before it; twice that with staging
 
 // A name of a shipped file, or a path relative to the scenario.
-std::string name_or_file(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
+std::string name_or_file(const Yaml& node, const std::filesystem::path& folder) {
   const std::filesystem::path local = folder / node.text();
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(local, ignored)) return node.text();
-  scenario.inputs.push_back(local);
-  return local.string();
+  return std::filesystem::is_regular_file(local, ignored) ? local.string() : node.text();
 }
 
-MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, Scenario& scenario) {
-  if (node.is_scalar()) return MoeModel::load(name_or_file(node, folder, scenario));
-  node.allow_only({"name", "expert_format", "top_k", "layers"});
-  MoeModel model = MoeModel::load(name_or_file(node["name"], folder, scenario));
+Yaml noted(const Yaml& document, Scenario& scenario) {
+  scenario.inputs.push_back(document.file());
+  return document;
+}
+
+MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, const std::vector<Edit>& edits,
+                    Scenario& scenario) {
+  const Yaml name = node.is_scalar() ? node : node["name"];
+  MoeModel model =
+      MoeModel::read(apply_edits(noted(MoeModel::open(name_or_file(name, folder)), scenario), edits));
+  if (node.is_scalar()) return model;
+  node.allow_only(kModelKeys);
   if (const auto layers = node.find("layers")) {
     if (model.encoder_decoder()) layers->fail("no such key for an encoder-decoder model");
     model = model.with_first_blocks(layers->integer(1, static_cast<std::int64_t>(model.blocks.size())));
@@ -152,7 +159,7 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     return;
   }
   if (const auto profile = routing.find("profile")) {
-    read_profile(*profile, name_or_file(*profile, folder, scenario), load, scenario);
+    read_profile(*profile, name_or_file(*profile, folder), load, scenario);
     return;
   }
   const Yaml trace = *routing.find("trace");
@@ -201,6 +208,11 @@ std::vector<Bytes> trace_sizes(const Scenario& scenario, const Yaml& where) {
   return sizes;
 }
 
+// "25 %" of the experts.
+Bytes share_of(const Yaml& share, Bytes all) {
+  return {std::llround(share.share() * static_cast<double>(all.count))};
+}
+
 void read_cache(const Section& cache, const Scenario& scenario, Strategy& strategy, const Yaml& where) {
   EngineSettings& s = strategy.settings;
   read_eviction(cache.find("eviction"), cache.find("start"), where, strategy.name, s);
@@ -215,12 +227,12 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
   for (const auto& [name, bytes] : strategy.bill.items)
     items += fmt::format("{}{} {}", items.empty() ? "" : " + ", name, gigabytes(bytes));
   if (rest < least)
-    throw InputError(where.file(), where.line(),
-                     fmt::format("{}: {} does not fit in GPU memory by {}: {} of {} leave {}", strategy.name,
-                                 scenario.model.name, gigabytes(least - rest), items,
-                                 gigabytes(strategy.bill.available), gigabytes(rest)),
-                     fmt::format("room for one expert{} ({})",
-                                 s.cache_scope == CacheScope::layer ? " a layer" : "", gigabytes(least)));
+    throw CannotRun(where.file(), where.line(),
+                    fmt::format("{}: {} does not fit in GPU memory by {}: {} of {} leave {}", strategy.name,
+                                scenario.model.name, gigabytes(least - rest), items,
+                                gigabytes(strategy.bill.available), gigabytes(rest)),
+                    fmt::format("room for one expert{} ({})",
+                                s.cache_scope == CacheScope::layer ? " a layer" : "", gigabytes(least)));
   Bytes all;
   for (std::size_t layer = static_cast<std::size_t>(s.cpu_layers); layer < s.expert_bytes.size(); ++layer)
     all += s.expert_bytes[layer] * scenario.model.experts;
@@ -231,14 +243,15 @@ void read_cache(const Section& cache, const Scenario& scenario, Strategy& strate
   }
   // With and without a predictor's network a strategy has the same bytes.
   const Bytes network = s.predictor_memory();
-  s.cache_capacity = capacity->bytes() - network;
+  s.cache_capacity =
+      (capacity->text().ends_with('%') ? share_of(*capacity, all) : capacity->bytes()) - network;
   if (s.cache_capacity < least)
-    capacity->fail(fmt::format("auto, or at least one expert{}: {}",
-                               network > Bytes{0} ? " and the predictor's network" : "",
-                               gigabytes(least + network)));
+    cannot_run(*capacity, fmt::format("auto, or at least one expert{}: {}",
+                                      network > Bytes{0} ? " and the predictor's network" : "",
+                                      gigabytes(least + network)));
   if (s.cache_capacity > rest)
-    capacity->fail(fmt::format("auto, or at most the {} that are left ({} over)", gigabytes(rest + network),
-                               gigabytes(s.cache_capacity - rest)));
+    cannot_run(*capacity, fmt::format("auto, or at most the {} that are left ({} over)",
+                                      gigabytes(rest + network), gigabytes(s.cache_capacity - rest)));
 }
 
 void read_prefetch(const Section& prefetch, const std::filesystem::path& folder, Scenario& scenario,
@@ -299,7 +312,7 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
   const Memory& home = scenario.platform[s.expert_home];
   const Bytes all = all_experts(scenario, s);
   if (all > home.capacity - home.reserved)
-    throw InputError(
+    throw CannotRun(
         node.file(), node.line(),
         fmt::format("{}: {:.1f} GB of experts do not fit in {}, which has {:.1f} GB: {:.1f} GB too much",
                     scenario.model.name, static_cast<double>(all.count) * 1e-9, home.name,
@@ -335,26 +348,42 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
 Scenario Scenario::load(const std::filesystem::path& file, const std::string& platform,
                         std::vector<RefusedStrategy>* refused) {
   const Yaml document = Yaml::load(file);
+  std::vector<Edit> edits;
+  // From here, and not from the scenario's folder.
+  if (!platform.empty())
+    edits.push_back({"platform", document.replaced(std::filesystem::is_regular_file(platform)
+                                                       ? std::filesystem::absolute(platform).string()
+                                                       : platform)});
+  return read(document, edits, refused);
+}
+
+Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
+                        std::vector<RefusedStrategy>* refused) {
+  SortedEdits sorted = sort_edits(edits);
+  // "model.top_k" of a model that is given by its name alone.
+  Yaml document = original;
+  for (const Edit& edit : sorted.scenario) {
+    if (edit.path.starts_with("model."))
+      if (const Yaml model = document["model"]; model.is_scalar())
+        document = document.with("model", model.wrapped("name"));
+    document = apply_edits(document, {edit});
+  }
   document.allow_only({"name", "description", "seed", "platform", "model", "routing", "workload", "placement",
                        "transfer", "miss", "engine", "cache", "host_cache", "prefetch", "strategies"});
   Scenario scenario;
-  scenario.file = file.string();
+  scenario.file = document.file();
   scenario.text = document.source_text();
+  for (const Edit& edit : edits) scenario.text += fmt::format("# {}: {}\n", edit.path, edit.value.written());
   scenario.name = document["name"].text();
   if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
       !std::isalnum(static_cast<unsigned char>(scenario.name.front())) || scenario.name.size() > 100)
     document["name"].fail("at most 100 of a-z, 0-9, -, _ and ., the first a letter or digit");
   if (const auto description = document.find("description")) scenario.description = description->text();
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
-  const std::filesystem::path folder = file.parent_path();
-  const Yaml named = document["platform"];
-  if (!platform.empty()) {
-    scenario.platform = Platform::load(platform);
-    scenario.inputs.push_back(platform);
-  } else {
-    scenario.platform = Platform::load(name_or_file(named, folder, scenario));
-  }
-  scenario.model = read_model(document["model"], folder, scenario);
+  const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();
+  scenario.platform = Platform::read(apply_edits(
+      noted(Platform::open(name_or_file(document["platform"], folder)), scenario), sorted.platform));
+  scenario.model = read_model(document["model"], folder, sorted.model, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);
   if (scenario.peak.steps == 0)
@@ -367,7 +396,7 @@ Scenario Scenario::load(const std::filesystem::path& file, const std::string& pl
       node.allow_only({"name", "placement", "transfer", "miss", "engine", "cache", "host_cache", "prefetch"});
       try {
         scenario.strategies.push_back(read_strategy(node, document, folder, scenario));
-      } catch (const InputError& error) {
+      } catch (const CannotRun& error) {
         if (!refused) throw;
         refused->push_back({node["name"].text(), error.what()});
       }

@@ -12,6 +12,7 @@
 #include "models/moe/routing/routing_generator.hpp"
 #include "sim/engine/engine.hpp"
 #include "sim/engine/workload.hpp"
+#include "sim/scenario/edits.hpp"
 #include "sim/scenario/memory_bill.hpp"
 
 namespace specmoe {
@@ -52,7 +53,7 @@ struct Scenario {
   Workload workload;
   WorkloadPeak peak;
   std::vector<Strategy> strategies;
-  /// Files outside the shipped data that the scenario names.
+  /// Files that the scenario names.
   std::vector<std::filesystem::path> inputs;
   /// What a user should know before believing the result ("popularity counted on the run itself").
   std::vector<std::string> notes;
@@ -63,6 +64,9 @@ struct Scenario {
   /// @param refused takes the strategies that this platform or model cannot run, each with why; without it they are
   /// errors.
   static Scenario load(const std::filesystem::path& file, const std::string& platform = "",
+                       std::vector<RefusedStrategy>* refused = nullptr);
+  /// As load, of a document after edits. Paths in it are relative to its file.
+  static Scenario read(const Yaml& document, const std::vector<Edit>& edits,
                        std::vector<RefusedStrategy>* refused = nullptr);
 };
 

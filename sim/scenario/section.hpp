@@ -7,9 +7,27 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
 
 namespace specmoe {
+
+/// What is asked is sound, but this platform, model or routing cannot run it: a memory is too small, a CPU has no
+/// kernels.
+class CannotRun : public InputError {
+ public:
+  using InputError::InputError;
+  explicit CannotRun(const InputError& error) : InputError(error) {}
+};
+
+/// As node.fail.
+[[noreturn]] inline void cannot_run(const Yaml& node, const std::string& expected) {
+  try {
+    node.fail(expected);
+  } catch (const InputError& error) {
+    throw CannotRun(error);
+  }
+}
 
 /// A key of a strategy's section, or else of the scenario's section of that name.
 struct Section {

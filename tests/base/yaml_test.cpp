@@ -198,7 +198,7 @@ TEST_CASE("yaml: every unit of bytes, whole after rounding") {
   CHECK(bytes("0.001 kB") == 1);
 }
 
-TEST_CASE("yaml: every unit of time, bandwidth and arithmetic") {
+TEST_CASE("yaml: every unit of time, bandwidth, arithmetic, power and energy a byte") {
   const auto x = [](const std::string& value) { return parsed("x: " + value)["x"]; };
   CHECK(x("2 s").seconds() == Seconds{2});
   CHECK(x("3 ms").seconds().value == specmoe::approx(3e-3));
@@ -215,6 +215,12 @@ TEST_CASE("yaml: every unit of time, bandwidth and arithmetic") {
   CHECK(x("1 PFLOP/s").flop_rate() == FlopsPerSecond{1e15});
   CHECK(x("3 GOP/s").flop_rate() == FlopsPerSecond{3e9});
   CHECK(x("4 TOP/s").flop_rate() == FlopsPerSecond{4e12});
+  CHECK(x("450 W").power() == Watts{450});
+  CHECK(x("5 mW").power().value == specmoe::approx(5e-3));
+  CHECK(x("1.5 kW").power() == Watts{1500});
+  CHECK(x("88 pJ/B").energy_per_byte().value == specmoe::approx(88e-12));
+  CHECK(x("11 pJ/bit").energy_per_byte().value == specmoe::approx(88e-12));
+  CHECK(x("2 nJ/B").energy_per_byte().value == specmoe::approx(2e-9));
 }
 
 TEST_CASE("yaml: a quantity without its unit, with another's, or no number at all is refused") {

@@ -91,6 +91,47 @@ TEST_CASE("platform: two GPUs behind a switch share its link to the host") {
   CHECK(p.route(kVram, kVram1).hops.size() == 2);
 }
 
+TEST_CASE("platform: every device has power or none, and is never less busy than idle") {
+  const auto with_power = [](const std::string& memory_bound, const std::string& compute_bound) {
+    return "power: {idle: {value: 50 W, source: s}, memory_bound: {value: " + memory_bound +
+           ", source: s}, compute_bound: {value: " + compute_bound + ", source: s}}, peak: {bf16:";
+  };
+  const auto error = [&](const std::string& memory_bound, const std::string& compute_bound) {
+    return error_of("peak: {bf16:", with_power(memory_bound, compute_bound));
+  };
+  CHECK(contains(error("49 W", "60 W"), "cpu.power.memory_bound.value: \"49 W\"; expected at least idle"));
+  CHECK(contains(error("60 W", "49 W"), "cpu.power.compute_bound.value: \"49 W\"; expected at least idle"));
+  CHECK(contains(error("60", "70 W"), "expected a number with unit, e.g. \"450 W\""));
+  const std::string other = "devices:\n  other: {kind: cpu, memory: ram, " + with_power("60 W", "70 W") +
+                            " {value: 1 TFLOP/s, source: s}}}";
+  CHECK(contains(error_of("devices:", other), "devices.cpu.power: missing"));
+
+  std::string text = kPlatform;
+  text.replace(text.find("peak: {bf16:"), 12, with_power("50 W", "70 W"));
+  const Platform platform = Platform::read(Yaml::parse(text, "p.yaml"));
+  CHECK(platform.has_power());
+  CHECK(platform.devices[0].power->idle == Watts{50});
+  CHECK(platform.devices[0].power->memory_bound == Watts{50});
+  CHECK(platform.devices[0].power->compute_bound == Watts{70});
+  CHECK_FALSE(Platform::read(Yaml::parse(kPlatform, "p.yaml")).has_power());
+}
+
+TEST_CASE("platform: memories and pinned directions may say what a byte takes, pageable ones not") {
+  const std::string energy = ", energy: {value: 10 pJ/bit, source: s}}";
+  std::string text = kPlatform;
+  const std::string pinned = "half_size: {value: 50 kB, source: s}}",
+                    ram = "write: {value: 50 GB/s, source: s}}";
+  for (const std::string& end : {pinned, ram})
+    text.replace(text.find(end), end.size(), end.substr(0, end.size() - 1) + energy);
+  const Platform platform = Platform::read(Yaml::parse(text, "p.yaml"));
+  CHECK(platform.links[0].forward.energy->value == doctest::Approx(80e-12).epsilon(1e-12));
+  CHECK_FALSE(platform.links[0].backward.energy.has_value());
+  CHECK(platform.memories[0].energy->value == doctest::Approx(80e-12).epsilon(1e-12));
+  CHECK(contains(
+      error_of("half_size: {value: 70 kB, source: s}}", "half_size: {value: 70 kB, source: s}" + energy),
+      "pageable_forward.energy: unknown key"));
+}
+
 TEST_CASE("platform: memories that no link joins have no route, and the error names both") {
   Platform p = test_platform();
   p.links.clear();

@@ -157,17 +157,35 @@ struct Outcome {
   Counters counters;
 };
 
-Outcome run(const RandomScenario& scenario) {
+// A device draws at least what it draws idle, at most what its hungriest kernels make it draw.
+void check_energy(const Platform& platform, Seconds duration, const std::vector<Joules>& energy) {
+  if (energy.size() != platform.devices.size()) throw std::logic_error("a device has no energy");
+  for (std::size_t i = 0; i < energy.size(); ++i) {
+    const PowerDraw& power = *platform.devices[i].power;
+    const Watts most = std::max(power.memory_bound, power.compute_bound);
+    constexpr double kRounding = 1e-9;
+    if (energy[i].value < (power.idle * duration).value * (1 - kRounding))
+      throw std::logic_error("energy >= idle power x duration");
+    if (energy[i].value > (most * duration).value * (1 + kRounding))
+      throw std::logic_error("energy <= busy power x duration");
+  }
+}
+
+Outcome run(RandomScenario scenario) {
+  for (Device& device : scenario.platform.devices)
+    device.power =
+        device.kind == Device::Kind::gpu ? PowerDraw{{50}, {300}, {400}} : PowerDraw{{10}, {30}, {20}};
   Watch watch(scenario);
   WeightedGenerator source(scenario.routing);
-  const Seconds end = simulate(
+  const SimulationEnd end = simulate(
       scenario.platform,
       [&](Machine& machine) {
         run_engine(machine, scenario.model, source, scenario.workload, scenario.settings, watch);
       },
       &watch);
   watch.check();
-  return {end, watch.counters};
+  check_energy(scenario.platform, end.date, end.device_energy);
+  return {end.date, watch.counters};
 }
 
 // Runs in a child; the outcome comes back as text.
@@ -185,7 +203,9 @@ std::int64_t misses_of(const std::string& outcome) { return std::stoll(outcome.s
 
 }  // namespace
 
-TEST_CASE("laws: counts add up, bytes are conserved, no expert is used too early, on 300 random scenarios") {
+TEST_CASE(
+    "laws: counts add up, bytes are conserved, energy is in bounds, no expert is used too early, on 300 "
+    "random scenarios") {
   std::array<int, 11> happened{};  // scenarios in which each of the counts of run_apart is not 0
   for (int seed = 0; seed < kScenarios; ++seed) {
     CAPTURE(seed);

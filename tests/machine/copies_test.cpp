@@ -196,6 +196,30 @@ TEST_CASE("simulated machine: a copy engine serves the copies of its streams fir
   CHECK(b[1].end == exactly(3.21e-3));
 }
 
+// SimGrid's clock stands at 10 us, where it last heard of the machine, when the copy out begins: it must not begin there.
+TEST_CASE("simulated machine: a copy that joins one long alone has its share from then on") {
+  Platform platform = free_calls();
+  for (Direction* way : directions(platform.links[0])) way->latency = {0};
+  const Recording run = run_simulated(platform, [](Machine& machine, auto&) {
+    const Stream in = machine.open_stream(kGpu, "in"), compute = machine.open_stream(kGpu, "compute"),
+                 out = machine.open_stream(kGpu, "out");
+    load(machine, in, 25_MB);
+    load(machine, in, 25_MB);
+    machine.launch(compute, kernel(10'000));
+    machine.synchronize(machine.record(compute));
+    machine.launch(compute, kernel(1'490'000));
+    machine.wait(out, machine.record(compute));
+    store(machine, out, 10_MB);
+  });
+  const std::vector<Span> in = run.of({0}), out = run.of({2});
+  // 25 MB / 25 GB/s = 1 ms
+  CHECK(in[0].end == exactly(1e-3));
+  // at 1.5 ms half of the second is left, 12.5 MB; 20 GB/s each: 10 MB take 0.5 ms, the last 2.5 MB 0.1 ms alone
+  CHECK(out[0].start == exactly(1.5e-3));
+  CHECK(out[0].end == exactly(2e-3));
+  CHECK(in[1].end == exactly(2.1e-3));
+}
+
 TEST_CASE("simulated machine: a copy from or to a disk ends with the slower of disk and links") {
   const Recording run = run_simulated(free_calls(), [](Machine& machine, auto&) {
     const Stream stream = machine.open_stream(kGpu, "copies");

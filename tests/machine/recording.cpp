@@ -46,22 +46,26 @@ Recording run_simulated(const Platform& platform, const Program& program) {
   const std::string bytes = run_isolated([&] {
     Recording recording;
     Recorder recorder(recording);
-    recording.end = simulate(
-                        platform, [&](Machine& machine) { program(machine, recording.notes); }, &recorder)
-                        .value;
-    const std::size_t counts[] = {recording.spans.size(), recording.notes.size()};
+    const SimulationEnd end = simulate(
+        platform, [&](Machine& machine) { program(machine, recording.notes); }, &recorder);
+    recording.end = end.date.value;
+    for (const Joules each : end.device_energy) recording.energy.push_back(each.value);
+    const std::size_t counts[] = {recording.spans.size(), recording.notes.size(), recording.energy.size()};
     std::string result;
-    put(result, counts, 2);
+    put(result, counts, 3);
     put(result, recording.spans.data(), counts[0]);
     put(result, recording.notes.data(), counts[1]);
+    put(result, recording.energy.data(), counts[2]);
     put(result, &recording.end, 1);
     return result;
   });
-  std::size_t counts[2];
-  const char* rest = take(bytes.data(), counts, 2);
-  Recording recording{std::vector<Span>(counts[0]), std::vector<double>(counts[1]), 0};
+  std::size_t counts[3];
+  const char* rest = take(bytes.data(), counts, 3);
+  Recording recording{std::vector<Span>(counts[0]), std::vector<double>(counts[1]), 0,
+                      std::vector<double>(counts[2])};
   rest = take(rest, recording.spans.data(), counts[0]);
   rest = take(rest, recording.notes.data(), counts[1]);
+  rest = take(rest, recording.energy.data(), counts[2]);
   take(rest, &recording.end, 1);
   return recording;
 }

@@ -21,6 +21,8 @@ struct Recording {
   /// What the program noted.
   std::vector<double> notes;
   double end;
+  /// [device], J; empty where the machine does not know.
+  std::vector<double> energy{};
 
   std::vector<Span> of(Stream stream) const;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "sim/base/build_info.hpp"
 #include "tests/moe/tiny_model.hpp"
 #include "tests/moe/trace_helpers.hpp"
 
@@ -179,7 +180,7 @@ TEST_CASE("scenario: a platform given beside the file takes the place of the sce
   CHECK(other.strategies.at(0).bill.available == other.platform[other.platform.memory("vram")].capacity);
   CHECK(other.strategies.at(0).bill.available > own.strategies.at(0).bill.available);  // 141 GB and 24 GB
   // And so a result of the one is not taken for the other's.
-  CHECK(std::count(other.inputs.begin(), other.inputs.end(), "h200_sxm") == 1);
+  CHECK(std::count(other.inputs.begin(), other.inputs.end(), home() / "platforms/h200_sxm.yaml") == 1);
 }
 
 TEST_CASE(

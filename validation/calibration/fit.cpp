@@ -9,6 +9,7 @@
 #include "sim/base/input_error.hpp"
 #include "validation/calibration/fit_kernels.hpp"
 #include "validation/calibration/fit_machine.hpp"
+#include "validation/calibration/fit_power.hpp"
 #include "validation/calibration/shapes.hpp"
 
 namespace specmoe {
@@ -34,6 +35,13 @@ constexpr const char* kCpuKernels = R"(    host_calls:
         half_bytes: {value: 0 B, source: "assumed", unverified: true}
         compute_efficiency: {value: 0.5, source: "assumed: half of the peak", unverified: true}
         tile_rows: {value: 1, source: "assumed: no tiles of rows", unverified: true}
+)";
+
+// Nor has anybody measured what it draws; only where the GPU's power is known.
+constexpr const char* kCpuPower = R"(    power:
+      idle: {value: 30 W, source: "assumed: 16 of the 56 cores of a socket of 350 W", unverified: true}
+      memory_bound: {value: 80 W, source: "assumed: 16 of the 56 cores of a socket of 350 W", unverified: true}
+      compute_bound: {value: 100 W, source: "assumed: 16 of the 56 cores of a socket of 350 W", unverified: true}
 )";
 
 // Dense products a clock and multiprocessor by compute capability, bf16 (fp16 on 7.5) and fp8: the architectures' white
@@ -135,6 +143,7 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
   m.check_times();
   Text out{"", options.file};
   const HostCosts host = fit_host(m);
+  const std::optional<FittedPower> power = fit_power(m);
   const double event_time = single(m, "call/small_kernel_and_event") - single(m, "call/small_kernel");
 
   out.line(0, "name: " + quoted(options.name));
@@ -219,6 +228,9 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
     if (d.inline_size > Bytes{0})
       out.value(3, "inline_size", fmt::format("{} B", d.inline_size.count),
                 source + ": alone no longer than in a train");
+    if (power && one != train)
+      out.value(3, "energy", fmt::format("{:.4g} pJ/B", (way == 0 ? power->in : power->out).value * 1e12),
+                out.from(power->experiment + " and power/rate: the board beyond idle"));
   };
   write_direction("forward", forward, out.from("copy/one and copy/train, in"), "copy/one", "copy/train", 0);
   write_direction("backward", backward, out.from("copy/one and copy/train, out"), "copy/one", "copy/train",
@@ -262,6 +274,17 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
   out.line(2, "peak:");
   peak("bf16", rate->bf16);
   if (rate->fp8 > 0) peak("fp8", rate->fp8);
+  if (power) {
+    out.line(2, "power:");
+    const auto draws = [&](const char* key, Watts watts, PowerOf what, const char* doing) {
+      out.value(3, key, fmt::format("{:.4g} W", watts.value),
+                out.from(power->experiment + doing) +
+                    samples(m, power->experiment, {static_cast<std::int64_t>(what)}));
+    };
+    draws("idle", power->gpu.idle, PowerOf::idle, ", a context open");
+    draws("memory_bound", power->gpu.memory_bound, PowerOf::memory_bound, ", products of one row");
+    draws("compute_bound", power->gpu.compute_bound, PowerOf::compute_bound, ", products of 4096 rows");
+  }
   out.value(2, "l2", fmt::format("{:.0f} B", m.number("l2_bytes")), "as the driver tells");
   out.value(2, "multiprocessors", m.text("multiprocessors"), "as the driver tells");
   out.value(2, "event_time", us(event_time),
@@ -303,11 +326,13 @@ Fit fit_platform(const Measurement& m, const FitOptions& options) try {
         "{{value: 1 MB, source: s}}, compute_efficiency: {{value: 0.6, source: s}}, tile_rows: {{value: 1, "
         "source: s}}}}\n",
         name);
-  const std::string cpu = fmt::format(
-      "  cpu:\n    kind: cpu\n    memory: dram\n    peak:\n      bf16: {{value: {:.3g} TFLOP/s, source: "
-      "\"assumed: "
-      "{} cores x 3 GHz x 32 operations a clock\", unverified: true}}\n",
-      m.number("cores") * 3e9 * 32 * 1e-12, m.text("cores"));
+  const std::string cpu =
+      fmt::format(
+          "  cpu:\n    kind: cpu\n    memory: dram\n    peak:\n      bf16: {{value: {:.3g} TFLOP/s, source: "
+          "\"assumed: "
+          "{} cores x 3 GHz x 32 operations a clock\", unverified: true}}\n",
+          m.number("cores") * 3e9 * 32 * 1e-12, m.text("cores")) +
+      (power ? kCpuPower : "");
   Platform platform = Platform::read(Yaml::parse(neutral + cpu, options.file));
   const DeviceId gpu = platform.first(Device::Kind::gpu);
   for (std::size_t i = 0; i < std::size(kKernelClasses); ++i) {

@@ -96,6 +96,7 @@ void measure(const MeasureOptions& options) {
       {"calls", [&] { measure_calls(bench); }},
       {"overlap", [&] { measure_overlap(bench); }},
       {"kernels", [&] { measure_kernels(bench); }},
+      {"power", [&] { measure_power(bench); }},
   };
   for (const auto& [name, part] : parts) {
     if (done.count(name)) continue;
@@ -216,9 +217,10 @@ void add_commands(CLI::App& app) {
   command->add_option("--folder", measuring->folder, "Where a file of 256 MiB is written to and read from");
   command
       ->add_option("--only", measuring->only,
-                   "Parts: pageable, host, engine, pinned, calls, overlap, kernels")
+                   "Parts: pageable, host, engine, pinned, calls, overlap, kernels, power")
       ->delimiter(',')
-      ->check(CLI::IsMember({"pageable", "host", "engine", "pinned", "calls", "overlap", "kernels"}));
+      ->check(
+          CLI::IsMember({"pageable", "host", "engine", "pinned", "calls", "overlap", "kernels", "power"}));
   command->callback([measuring] { measure(*measuring); });
 
   auto running = std::make_shared<RunOptions>();

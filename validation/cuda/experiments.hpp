@@ -37,6 +37,9 @@ void measure_calls(Bench& bench);
 void measure_overlap(Bench& bench);
 /// Memory bandwidth of the host by threads; reads of a file in `folder` past the page cache.
 void measure_host(Bench& bench, const std::string& folder);
+/// What the board draws, about half a minute: idle, in products of one row and of many, while bytes come and go. Pins
+/// the host's memory. Nothing where the driver does not tell.
+void measure_power(Bench& bench);
 /// What the engine itself takes, on a machine whose calls do nothing.
 void measure_engine(Bench& bench);
 

@@ -1,6 +1,5 @@
 #include "validation/cuda/harness.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,55 +20,23 @@ double host_seconds(const std::function<void()>& work) {
   return since(start);
 }
 
-// libnvidia-ml comes with the driver, not with the toolkit: it is looked for when the program runs.
-struct Clocks::Library {
-  using Device = void*;
-  int (*clock)(Device, unsigned, unsigned*);
-  int (*reasons)(Device, unsigned long long*);
-  int (*driver)(char*, unsigned);
-  Device device = nullptr;
-
-  static const Library* find() {
-    static Library library;
-    void* handle = ::dlopen("libnvidia-ml.so.1", RTLD_NOW);
-    if (!handle) return nullptr;
-    const auto load = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::decay_t<decltype(function)>>(::dlsym(handle, name));
-      return function != nullptr;
-    };
-    int (*init)() = nullptr;
-    int (*by_index)(unsigned, Device*) = nullptr;
-    const bool all = load(init, "nvmlInit_v2") && load(by_index, "nvmlDeviceGetHandleByIndex_v2") &&
-                     load(library.clock, "nvmlDeviceGetClockInfo") &&
-                     load(library.reasons, "nvmlDeviceGetCurrentClocksThrottleReasons") &&
-                     load(library.driver, "nvmlSystemGetDriverVersion");
-    return all && init() == 0 && by_index(0, &library.device) == 0 ? &library : nullptr;
-  }
-};
-
-Clocks::Clocks() {
-  static const Library* const library = Library::find();
-  library_ = library;
-}
-
 bool Clocks::throttled() const {
   // power cap, hardware slow-down, heat of software's and of hardware's limit, power brake
   constexpr unsigned long long kThrottled = 0x4 | 0x8 | 0x20 | 0x40 | 0x80;
   unsigned long long reasons = 0;
-  return library_ && library_->reasons(library_->device, &reasons) == 0 && (reasons & kThrottled) != 0;
+  return nvml_ && nvml_->reasons(nvml_->device, &reasons) == 0 && (reasons & kThrottled) != 0;
 }
 
 std::string Clocks::text() const {
   unsigned sm = 0, memory = 0;
-  if (!library_ || library_->clock(library_->device, 1, &sm) != 0 ||
-      library_->clock(library_->device, 2, &memory) != 0)
+  if (!nvml_ || nvml_->clock(nvml_->device, 1, &sm) != 0 || nvml_->clock(nvml_->device, 2, &memory) != 0)
     return "unknown";
   return fmt::format("SM {} MHz, memory {} MHz", sm, memory);
 }
 
 std::string Clocks::driver() const {
   char text[96] = "unknown";
-  if (library_) library_->driver(text, sizeof text);
+  if (nvml_) nvml_->driver(text, sizeof text);
   return text;
 }
 

@@ -7,13 +7,13 @@
 
 #include "validation/calibration/measurement.hpp"
 #include "validation/cuda/cuda.hpp"
+#include "validation/cuda/nvml.hpp"
 
 namespace specmoe::cuda {
 
 /// What the driver's management library tells; without it nothing is known and nothing is thrown away.
 class Clocks {
  public:
-  Clocks();
   /// The GPU is held below its clocks by heat or by its power limit.
   bool throttled() const;
   /// "SM 1980 MHz, memory 2619 MHz", or "unknown".
@@ -21,8 +21,7 @@ class Clocks {
   std::string driver() const;
 
  private:
-  struct Library;
-  const Library* library_ = nullptr;
+  const Nvml* nvml_ = Nvml::find();
 };
 
 /// Seconds a call: on the GPU, and of the host to queue it.

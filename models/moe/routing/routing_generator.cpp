@@ -89,6 +89,13 @@ void RoutingGenerator::rank_experts(int layer) {
 
   std::vector<double> cumulative(count);
   std::partial_sum(popularity.begin(), popularity.end(), cumulative.begin());
+  std::vector<std::int16_t> guide(count);
+  for (std::size_t i = 0; i < count; ++i)
+    guide[i] = static_cast<std::int16_t>(
+        std::upper_bound(cumulative.begin(), cumulative.end() - 1,
+                         static_cast<double>(i) / static_cast<double>(count) * cumulative.back()) -
+        cumulative.begin());
+  guide_.push_back(std::move(guide));
   cumulative_.push_back(std::move(cumulative));
   popularity_.push_back(std::move(popularity));
 }
@@ -154,12 +161,21 @@ void RoutingGenerator::advance(Progress& progress) const {
   ++progress.next_row;
 }
 
-std::int16_t RoutingGenerator::draw(int layer, std::span<const std::int16_t> chosen, Random& random) const {
+// The expert at a share, 0 .. 1, of the layer's popularity: the first whose cumulative popularity is above it.
+std::int16_t RoutingGenerator::at(int layer, double share) const {
   const auto& cumulative = cumulative_[static_cast<std::size_t>(layer)];
+  const auto& guide = guide_[static_cast<std::size_t>(layer)];
+  const double target = share * cumulative.back();
+  auto expert =
+      static_cast<std::size_t>(guide[static_cast<std::size_t>(share * static_cast<double>(guide.size()))]);
+  while (expert > 0 && cumulative[expert - 1] > target) --expert;  // the guide's rounding
+  while (expert < cumulative.size() && cumulative[expert] <= target) ++expert;
+  return static_cast<std::int16_t>(expert);
+}
+
+std::int16_t RoutingGenerator::draw(int layer, std::span<const std::int16_t> chosen, Random& random) const {
   for (int i = 0; i < kRetries; ++i) {
-    const auto found =
-        std::upper_bound(cumulative.begin(), cumulative.end(), random.uniform() * cumulative.back());
-    const auto expert = static_cast<std::int16_t>(found - cumulative.begin());
+    const std::int16_t expert = at(layer, random.uniform());
     if (expert < options_.experts && !holds(chosen, expert)) return expert;
   }
   const auto& popularity = popularity_[static_cast<std::size_t>(layer)];

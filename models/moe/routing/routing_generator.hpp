@@ -70,11 +70,14 @@ class RoutingGenerator : public RoutingSource {
   void check() const;
   void rank_experts(int layer);
   void advance(Progress& progress) const;
+  std::int16_t at(int layer, double share) const;
   std::int16_t draw(int layer, std::span<const std::int16_t> chosen, Random& random) const;
 
   RoutingOptions options_;
-  std::vector<std::vector<double>> popularity_;       // [layer][expert]
-  std::vector<std::vector<double>> cumulative_;       // [layer][expert], running sum of popularity_
+  std::vector<std::vector<double>> popularity_;  // [layer][expert]
+  std::vector<std::vector<double>> cumulative_;  // [layer][expert], running sum of popularity_
+  // [layer][i]: about where the first cumulative_ above i / experts of the sum stands (Chen & Asau 1974).
+  std::vector<std::vector<std::int16_t>> guide_;
   std::vector<std::vector<std::int16_t>> successor_;  // [layer][expert of the layer before]
   std::vector<std::int16_t> order_before_;            // experts of the layer ranked last, most popular first
   std::map<std::int64_t, Progress> progress_;         // by request

@@ -1,0 +1,198 @@
+#include "sim/study/whatif.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/math/tools/roots.hpp>
+#include <charconv>
+#include <cmath>
+#include <stdexcept>
+
+#include "sim/base/input_error.hpp"
+#include "sim/scenario/scenario.hpp"
+#include "sim/study/journal.hpp"
+
+namespace specmoe {
+
+Asking::Asking(Yaml scenario, std::int64_t replications, StudyOptions options, Distribute distribute)
+    : scenario_(std::move(scenario)),
+      replications_(replications),
+      options_(std::move(options)),
+      distribute_(std::move(distribute)) {}
+
+Asking::Answer Asking::ask(Axis axis) const {
+  Study study = Study::of(scenario_);
+  study.replications = replications_;
+  const std::string name = axis.name;
+  study.axes.push_back(std::move(axis));
+  if (study.points() > 1) study.baseline.axes[name] = 0;
+  Plan plan = Plan::make(study);
+  const StudyOutcome outcome = conduct(study, plan, distribute_, options_);
+  if (!outcome.failures.empty()) throw std::runtime_error(outcome.failures.front());
+  const Journal journal(options_.out / "journal", "study");
+  std::vector<CellSummary> cells = summarise(study, plan, [&](std::size_t run) {
+    return RunResult::parse(journal.read(plan.runs[run].key)).summary;
+  });
+  return {std::move(study), std::move(plan), std::move(cells)};
+}
+
+Edit parse_edit(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == text.size())
+    throw InputError("--set " + text, 0, "no change",
+                     "PATH=VALUE, e.g. platform.links.pcie.bandwidth=128GB/s");
+  return {text.substr(0, equals), Yaml::parse(text.substr(equals + 1), "--set " + text)};
+}
+
+std::vector<std::string> sensitivity_paths(const Yaml& document) {
+  const Scenario scenario = Scenario::read(document, {});
+  const EngineSettings& s = scenario.strategies.front().settings;
+  const Platform& platform = scenario.platform;
+  const Device& gpu = platform[s.gpu];
+  std::vector<std::string> paths;
+  for (const Hop& hop : platform.route(s.expert_home, gpu.memory).hops)
+    for (const char* key : {".bandwidth", ".latency"})
+      paths.push_back("platform.links." + platform.links[static_cast<std::size_t>(hop.link)].name + key);
+  if (platform[s.expert_home].kind == Memory::Kind::disk)
+    paths.push_back("platform.memories." + platform[s.expert_home].name + ".read");
+  paths.push_back("platform.memories." + platform[gpu.memory].name + ".read");
+  paths.push_back("platform.memories." + platform[gpu.memory].name + ".capacity");
+  const std::string device = "platform.devices." + gpu.name;
+  for (const auto& [format, rate] : gpu.peak)
+    paths.push_back(fmt::format("{}.peak.{}", device, name_of(format)));
+  for (const char* call : {"launch", "copy", "record", "wait", "synchronize"})
+    paths.push_back(device + ".host_calls." + call);
+  for (const char* kernel : {"gemm", "grouped_gemm", "attention", "elementwise", "top_k"})
+    paths.push_back(device + ".kernels." + kernel + ".floor");
+  if (document.at("cache.capacity")) paths.push_back("cache.capacity");
+  if (document.at("prefetch.accuracy")) paths.push_back("prefetch.accuracy");
+  if (const auto strategies = document.find("strategies"))
+    for (const Yaml& strategy : strategies->items())
+      for (const char* key : {"prefetch.accuracy", "cache.capacity"})
+        if (strategy.at(key)) paths.push_back(fmt::format("strategies[{}].{}", strategy["name"].text(), key));
+  return paths;
+}
+
+Axis sensitivity_axis(const Yaml& scenario, const std::vector<std::string>& paths, double factor,
+                      std::vector<std::string>& left_out) {
+  Axis axis{"change", "", {}, true};
+  axis.values.push_back({"base", NAN, {}});
+  for (const std::string& path : paths) {
+    std::vector<AxisValue> both;
+    for (const double f : {1 / factor, factor}) {
+      const std::string text = fmt::format("x{:.4g}", f);
+      both.push_back({path + " " + text, std::stod(text.substr(1)), {{path, scenario.replaced(text)}}});
+    }
+    try {
+      for (const AxisValue& value : both) {
+        std::vector<RefusedStrategy> refused;
+        Scenario::read(scenario, value.edits, &refused);
+      }
+      axis.values.insert(axis.values.end(), both.begin(), both.end());
+    } catch (const InputError& error) {
+      left_out.push_back(fmt::format("{}: {}", path, error.what()));
+    }
+  }
+  return axis;
+}
+
+std::string tornado_table(const Asking::Answer& answer) {
+  const Axis& axis = answer.study.axes.front();
+  struct Row {
+    std::string path;
+    double low = NAN, high = NAN;  // TPOT over the base's, minus 1
+    double most() const {
+      return std::max(std::isnan(low) ? 0 : std::abs(low), std::isnan(high) ? 0 : std::abs(high));
+    }
+  };
+  std::string text;
+  for (std::size_t strategy = 0; strategy < answer.plan.strategies.size(); ++strategy) {
+    std::vector<Row> rows;
+    double base = NAN;
+    for (std::size_t c = 0; c < answer.cells.size(); ++c) {
+      const StudyCell& cell = answer.plan.cells[c];
+      if (static_cast<std::size_t>(cell.strategy) != strategy || !cell.refused.empty()) continue;
+      const double tpot = answer.cells[c].metrics[0].value;
+      const AxisValue& value = axis.values[static_cast<std::size_t>(cell.point)];
+      if (value.edits.empty()) {
+        base = tpot;
+        continue;
+      }
+      const std::string& path = value.edits.front().path;
+      if (rows.empty() || rows.back().path != path) rows.push_back({path});
+      (value.number < 1 ? rows.back().low : rows.back().high) = tpot / base - 1;
+    }
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const Row& a, const Row& b) { return a.most() > b.most(); });
+    std::size_t width = 9;
+    for (const Row& row : rows) width = std::max(width, row.path.size());
+    text += fmt::format("{}{}: TPOT {:.2f} ms\n{:<{}}{:>10}{:>10}\n", text.empty() ? "" : "\n",
+                        answer.plan.strategies[strategy], base * 1e3, "parameter", width,
+                        axis.values[1].edits.front().value.text(), axis.values[2].edits.front().value.text());
+    const double most = rows.empty() ? 0 : rows.front().most();
+    for (const Row& row : rows) {
+      const auto side = [](double change) {
+        return std::isnan(change) ? std::string("cannot") : fmt::format("{:+.1f} %", change * 100);
+      };
+      text += fmt::format(
+          "{:<{}}{:>10}{:>10}  {}\n", row.path, width, side(row.low), side(row.high),
+          std::string(most > 0 ? static_cast<std::size_t>(std::lround(30 * row.most() / most)) : 0, '#'));
+    }
+  }
+  return text;
+}
+
+BreakEven break_even(const Asking& asking, const std::string& path, const Yaml& low, const Yaml& high,
+                     const std::string& strategy, const std::string& against, double tolerance) {
+  const auto split = [](const Yaml& node) {
+    double number = 0;
+    const std::string& s = node.text();
+    const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
+    if (error != std::errc() || !std::isfinite(number)) node.fail("a number, with its unit if it has one");
+    return std::pair(number, std::string(end, s.data() + s.size()));
+  };
+  const auto [from, unit] = split(low);
+  const auto [to, same] = split(high);
+  if (unit != same) high.fail(fmt::format("the unit of the other bound: \"{}\"", unit));
+  if (!(from < to)) high.fail("a larger number than the other bound");
+  BreakEven result;
+  result.unit = unit;
+  // log of tokens a second of the one over the other's
+  const auto lead = [&, &text_unit = unit](double value) {
+    ++result.asked;
+    const std::string text = fmt::format("{:.10g}{}", value, text_unit);
+    const Asking::Answer answer = asking.ask({path, path, {{text, value, {{path, low.replaced(text)}}}}});
+    const auto speed = [&](const std::string& name) {
+      for (std::size_t c = 0; c < answer.cells.size(); ++c) {
+        const StudyCell& cell = answer.plan.cells[c];
+        if (answer.plan.strategies[static_cast<std::size_t>(cell.strategy)] != name) continue;
+        if (!cell.refused.empty())
+          throw InputError("", 0, fmt::format("{} at {}: {}", name, text, cell.refused));
+        return answer.cells[c].metrics[2].value;
+      }
+      throw InputError(low.file(), 0, fmt::format("no strategy \"{}\"", name),
+                       fmt::format("one of {}", fmt::join(answer.plan.strategies, ", ")));
+    };
+    return std::log(speed(strategy) / speed(against));
+  };
+  const bool logarithmic = from > 0 && to / from > 10;
+  const auto value_at = [&](double x) { return logarithmic ? std::exp(x) : x; };
+  const double a = logarithmic ? std::log(from) : from, b = logarithmic ? std::log(to) : to;
+  const double at_a = lead(from), at_b = lead(to);
+  result.at_low = std::exp(at_a);
+  result.at_high = std::exp(at_b);
+  if (at_a * at_b > 0) return result;
+  // Known ends are not asked again.
+  const auto f = [&](double x) { return x == a ? at_a : x == b ? at_b : lead(value_at(x)); };
+  std::uintmax_t steps = 60;
+  const auto [left, right] = boost::math::tools::bisect(
+      f, a, b,
+      [&](double x, double y) {
+        return std::abs(value_at(y) - value_at(x)) <= tolerance * std::abs(value_at(y));
+      },
+      steps);
+  result.at = value_at((left + right) / 2);
+  return result;
+}
+
+}  // namespace specmoe

@@ -1,0 +1,64 @@
+// Questions to one scenario: what if this were otherwise, what matters most, from where on does it pay?
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/study/cells.hpp"
+#include "sim/study/conduct.hpp"
+
+namespace specmoe {
+
+/// Simulates a scenario under changes; what was asked before is found in the journal of its folder.
+class Asking {
+ public:
+  struct Answer {
+    Study study;
+    Plan plan;
+    std::vector<CellSummary> cells;
+  };
+
+  Asking(Yaml scenario, std::int64_t replications, StudyOptions options, Distribute distribute);
+
+  /// All values of an axis beside each other; the first is the base of the comparison.
+  /// @throws std::runtime_error if a simulation fails
+  Answer ask(Axis axis) const;
+  const Yaml& scenario() const { return scenario_; }
+  const StudyOptions& options() const { return options_; }
+
+ private:
+  Yaml scenario_;
+  std::int64_t replications_;
+  StudyOptions options_;
+  Distribute distribute_;
+};
+
+/// "platform.links.pcie.bandwidth=128GB/s" @throws InputError
+Edit parse_edit(const std::string& text);
+
+/// What a scenario's machine is described by and its engine given: links, memories, rates, host calls, accuracies.
+std::vector<std::string> sensitivity_paths(const Yaml& scenario);
+/// Of a base and, for each path, a value with each of two factors; paths that a factor cannot change are left out.
+Axis sensitivity_axis(const Yaml& scenario, const std::vector<std::string>& paths, double factor,
+                      std::vector<std::string>& left_out);
+/// For each strategy, the paths by how much they move TPOT, the most first, with a bar for each side.
+std::string tornado_table(const Asking::Answer& answer);
+
+struct BreakEven {
+  /// Where both are equally fast, in the unit of the bounds; none if the same one is faster at both.
+  std::optional<double> at;
+  /// Tokens a second of the one over the other's, at the bounds.
+  double at_low = 0, at_high = 0;
+  int asked = 0;
+  std::string unit;
+};
+
+/// Bisects between two values of a path, on a log scale if they are more than ten apart and positive, until the bounds are
+/// within `tolerance` of each other (a share of the value). Where the ratio crosses 1 more than once, it finds one place.
+/// @throws InputError if a strategy is not there or cannot run
+BreakEven break_even(const Asking& asking, const std::string& path, const Yaml& low, const Yaml& high,
+                     const std::string& strategy, const std::string& against, double tolerance);
+
+}  // namespace specmoe
