@@ -142,6 +142,7 @@ std::string tornado_table(const Asking::Answer& answer) {
           "{:<{}}{:>10}{:>10}  {}\n", row.path, width, side(row.low), side(row.high),
           std::string(most > 0 ? static_cast<std::size_t>(std::lround(30 * row.most() / most)) : 0, '#'));
     }
+    if (moving != rows.end()) text += fmt::format("{} others: less than 0.05 %\n", rows.end() - moving);
   }
   return text;
 }
