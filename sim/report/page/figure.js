@@ -49,7 +49,7 @@ function scaleOptions(axis, values, ends, narrow) {
   options.title.text = wrapped(withUnit(axis.title, unit), narrow ? 34 : 60);
   options.ticks.maxRotation = 0;
   options.ticks.includeBounds = false;
-  options.ticks.callback = (value) => plain(value / factor, 6);
+  options.ticks.callback = (value) => plain(value / factor, axis.ticks ? 3 : 6);
   if (axis.log) options.ticks.autoSkipPadding = 12;
   if (axis.ticks)
     options.afterBuildTicks = (scale) => {

@@ -21,7 +21,7 @@ const strong = (text) => element('strong', {}, text);
 
 function gainWords(cell, baseline) {
   const {gain} = cell.v, {gain: low} = cell.low, {gain: high} = cell.high;
-  if (cell.strategy === cell.source.baselineStrategy) return ['. It is the baseline'];
+  if (cell.strategy === baseline) return ['. It is the baseline'];
   if (!isNumber(gain))
     return [baseline ? `. ${baseline} has no number to compare it with` : '. There is no baseline'];
   const words = [', ', strong(withInterval('ratio', gain, low, high)), ' as fast as ', baseline];
@@ -71,25 +71,38 @@ function wordsOfPoint(source, cells) {
       ...gainWords(best, baseline), '.', ...boundWords(best), ...resourceWords(best))];
 }
 
+/** What a strategy gains over the baseline, from point to point. */
+function gainsWords(cells, baseline) {
+  const judged = cells.filter((cell) => isNumber(cell.v.gain)), values = judged.map((cell) => cell.v.gain);
+  if (!judged.length) return [];
+  const sure = judged.filter((cell) => cell.low.gain > 1 || cell.high.gain < 1).length;
+  const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => quantity('ratio', value));
+  return [
+    '. Over ', baseline, ' its median is ', strong(quantity('ratio', median(values))),
+    `, from ${least} to ${most}; the 95 % interval excludes 1 at ${sure} of ${judged.length} points`
+  ];
+}
+
 function wordsOfStudy(source, winners, all) {
   const wins = [...groupBy(winners, (cell) => cell.strategy)].sort((a, b) => b[1].length - a[1].length);
   if (!wins.length) return [element('p', {}, 'Nothing was decoded.')];
   const [name, won] = wins[0];
   const points = new Set(all.map((cell) => cell.point)).size;
-  const judged = all.filter((cell) => cell.strategy === name && isNumber(cell.v.gain));
   const words = [strong(name), ` decodes fastest at ${won.length} of ${points} points`];
   if (wins.length > 1)
     words.push(` (${wins.slice(1, 4).map(([other, at]) => `${other} at ${at.length}`).join(', ')})`);
-  if (name !== source.baselineStrategy && judged.length) {
-    const values = judged.map((cell) => cell.v.gain);
-    const sure = judged.filter((cell) => cell.low.gain > 1 || cell.high.gain < 1).length;
+  const ofStrategy = (strategy) => all.filter((cell) => cell.strategy === strategy);
+  words.push(...gainsWords(ofStrategy(name), source.baseline));
+  if (name === source.baseline && wins.length > 1)
     words.push(
-        '. Over ', source.baseline, ' its median is ', strong(quantity('ratio', median(values))),
-        `, from ${quantity('ratio', Math.min(...values))} to ${
-            quantity(
-                'ratio',
-                Math.max(...values))}; the 95 % interval excludes 1 at ${sure} of ${judged.length} points`);
-  }
+        `. It is the baseline; next is ${wins[1][0]}`,
+        ...gainsWords(ofStrategy(wins[1][0]), source.baseline));
+  const top = bestOf(winners, 'tokens_per_second');
+  words.push(
+      '. The most is ',
+      strong(withInterval(
+          'rate', top.v.tokens_per_second, top.low.tokens_per_second, top.high.tokens_per_second)),
+      ` at ${source.points[top.point].label}`);
   const bounds = groupBy(winners.map(boundOf).filter(Boolean), ({text}) => text);
   const most = [...bounds].sort((a, b) => b[1].length - a[1].length)[0];
   if (most) words.push(`. The fastest are mostly ${most[0]} (${most[1].length} of ${winners.length} points)`);
