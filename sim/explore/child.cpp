@@ -84,10 +84,9 @@ ChildResult run_limited(const std::vector<std::string>& command, std::chrono::mi
   std::array<std::pair<pollfd, std::string*>, 2> ends{
       {{{out.read, POLLIN, 0}, &result.out}, {{err.read, POLLIN, 0}, &result.err}}};
   while (ends[0].first.fd >= 0 || ends[1].first.fd >= 0) {
-    if (stop || Clock::now() >= until) {
+    if (result.end == ChildResult::End::exited && (stop || Clock::now() >= until)) {
       result.end = stop ? ChildResult::End::stopped : ChildResult::End::timed_out;
-      ::kill(-pid, SIGKILL);
-      break;
+      ::kill(-pid, SIGKILL);  // and on until the last of them has let go of the pipes
     }
     pollfd polled[2] = {ends[0].first, ends[1].first};
     ::poll(polled, 2, 50);  // `stop` is seen within so many ms

@@ -5,107 +5,117 @@
 const DEBOUNCE_MS = 300;
 const GIB = 2 ** 30;
 const gib = (bytes) => `${plain(bytes / GIB, 4)} GiB`;
+const inSentence = (name) => /^[A-Z][a-z]/.test(name) ? name[0].toLowerCase() + name.slice(1) : name;
 const ratioWords = (factor) => `x${plain(factor, 3)}`;
-// Sorted, each once, with what the scenario has among them.
-const withOwn = (values, own) => [...new Set([...values, own])].sort((a, b) => a - b);
 
 /**
- * A slider over a list of values. @return {root, value: () => value, isOwn, set(values, own)}
- * @param text (value) => what is chosen, with its unit
+ * A slider over a list of values.
+ * @param text (value) => what is chosen, with its unit; ownText () => likewise, of the scenario's own value
  */
-function slider({id, name, values, own, text, changed}) {
-  const input = element('input', {type: 'range', id, step: 1, min: 0, oninput: () => { show(); changed(); }});
-  const output = element('output', {for: id});
-  let all, first;
-  const show = () => {
-    const value = all[input.value];
-    output.textContent = value === first ? `${text(value)}, as it is` : text(value);
-    input.setAttribute('aria-valuetext', output.textContent);
-  };
-  const set = (list, ownValue) => {
-    all = list;
-    first = ownValue;
-    input.max = all.length - 1;
-    input.value = all.indexOf(first);
-    show();
-  };
-  set(values, own);
-  return {
-    root: element('div', {class: 'slider'}, element('label', {for: id}, name), output, input),
-    value: () => all[input.value], isOwn: () => all[input.value] === first, set, show,
-    text: () => text(all[input.value]), ownText: () => text(first), name,
-  };
+class Slider {
+  constructor({id, name, values, own, text, ownText = () => text(this.own), changed}) {
+    Object.assign(this, {name, text, ownText});
+    this.input = element('input', {type: 'range', id, step: 1, min: 0, oninput: () => { this.show(); changed(); }});
+    this.output = element('output', {for: id});
+    this.root = element('div', {class: 'slider'}, element('label', {for: id}, name), this.output, this.input);
+    this.fill(values, own);
+  }
+
+  get value() { return this.values[this.input.value]; }
+  get isOwn() { return this.value === this.own; }
+
+  show() {
+    this.output.textContent = this.isOwn ? `${this.text(this.value)}, as it is` : this.text(this.value);
+    this.input.setAttribute('aria-valuetext', this.output.textContent);
+  }
+
+  /** @param at the value to stand at */
+  fill(values, own, at = own) {
+    this.values = [...new Set([...values, own, at])].sort((a, b) => a - b);
+    this.own = own;
+    this.input.max = this.values.length - 1;
+    this.input.value = this.values.indexOf(at);
+    this.show();
+  }
+
+  reset() {
+    this.input.value = this.values.indexOf(this.own);
+    this.show();
+  }
 }
 
-const steps = (low, high, step) => Array.from({length: Math.round((high - low) / step) + 1}, (_, i) => plainNumber(low + i * step));
 const plainNumber = (value) => Number(value.toFixed(4));
+const steps = (low, high, step) => Array.from({length: Math.round((high - low) / step) + 1}, (_, i) => plainNumber(low + i * step));
 
-/** The sliders and the platform. @return {root, edits: () => [{path, value}], words: () => what differs} */
+const MEMORIES = [8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 141, 192, 288].map((size) => size * GIB);
+const SHARES = steps(1, 100, 1);
+
+/** The sliders and the platform. @return {root, edits: () => [{path, value}], words: () => what differs, answered} */
 function exploreControls(live, changed) {
   const own = live.platforms[0];
-  let platform = own, capacityShare = null;
-  const link = slider({
-    id: 'explore-link', name: 'Link bandwidth', own: 1, values: steps(-2, 3, 0.25).map((power) => 2 ** power), changed,
+  // Of all experts, what the cache holds: in the scenario as it is, and as it was last asked.
+  let platform = own, ownShare = null, lastShare = null;
+  const ofExperts = (share) => share === null ? 'the scenario\'s' : `${quantity('share', share)} of all experts`;
+  const make = (options) => new Slider({...options, changed});
+  const link = make({
+    id: 'explore-link', name: 'Link bandwidth', own: 1, values: steps(-2, 3, 0.25).map((power) => 2 ** power),
     text: (factor) => `${quantity('byterate', platform.bandwidth * factor)} (${platform.links.join(', ') || 'no link'} ${ratioWords(factor)})`,
   });
-  const memories = () => withOwn([8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 141, 192, 288].map((size) => size * GIB), platform.capacity);
-  const memory = slider({id: 'explore-memory', name: 'GPU memory', own: platform.capacity, values: memories(), text: gib, changed});
-  // 0 stands for the scenario's own capacity, which may be no share.
-  const cache = slider({
-    id: 'explore-cache', name: 'Expert cache', own: 0, values: steps(0, 100, 1), changed,
-    text: (share) => share ? `${share} % of all experts` : capacityShare === null ? 'the scenario\'s' : `${quantity('share', capacityShare)} of all experts`,
+  const memory = make({id: 'explore-memory', name: 'GPU memory', own: platform.capacity, values: MEMORIES, text: gib});
+  const cache = make({
+    id: 'explore-cache', name: 'Expert cache', own: 0, values: SHARES, ownText: () => ofExperts(ownShare),
+    text: (percent) => ofExperts(percent === (ownShare ?? 0) * 100 ? lastShare : percent / 100),
   });
-  const accuracy = live.accuracy_paths.length ? slider({
-    id: 'explore-accuracy', name: 'Predictor accuracy', own: live.accuracy ?? -1, values: withOwn(steps(0, 1, 0.02), live.accuracy ?? -1), changed,
+  const accuracy = live.accuracy_paths.length ? make({
+    id: 'explore-accuracy', name: 'Predictor accuracy', own: live.accuracy ?? -1, values: steps(0, 1, 0.02),
     text: (share) => share < 0 ? 'the scenario\'s list' : quantity('share', share, 4),
   }) : null;
-  const batch = slider({
-    id: 'explore-batch', name: 'Batch', own: live.batch, values: withOwn([1, 2, 4, 8, 16, 32, 64, 128], live.batch), changed,
+  const batch = make({
+    id: 'explore-batch', name: 'Batch', own: live.batch, values: [1, 2, 4, 8, 16, 32, 64, 128],
     text: (size) => size === 1 ? '1 request' : `${size} requests`,
   });
   const sliders = [link, memory, cache, accuracy, batch].filter(Boolean);
-  const select = element('select', {
-    id: 'explore-platform', onchange: () => {
-      platform = live.platforms[select.selectedIndex];
-      memory.set(memories(), platform.capacity);
-      link.show();
-      changed();
-    },
-  }, ...live.platforms.map(({name}, i) => element('option', {value: name}, i ? name : `${name}, as it is`)));
-  const reset = element('button', {
-    type: 'button', onclick: () => {
-      select.selectedIndex = 0;
-      platform = own;
-      memory.set(memories(), platform.capacity);
-      link.set(steps(-2, 3, 0.25).map((power) => 2 ** power), 1);
-      cache.set(steps(0, 100, 1), 0);
-      accuracy?.set(withOwn(steps(0, 1, 0.02), live.accuracy ?? -1), live.accuracy ?? -1);
-      batch.set(withOwn([1, 2, 4, 8, 16, 32, 64, 128], live.batch), live.batch);
-      changed();
-    },
-  }, 'Everything as it is');
+  const select = element('select', {id: 'explore-platform', onchange: () => { choose(select.selectedIndex); changed(); }},
+    ...live.platforms.map(({name}, i) => element('option', {value: name}, i ? name : `${name}, as it is`)));
+  const choose = (index) => {
+    platform = live.platforms[index];
+    select.selectedIndex = index;
+    memory.fill(MEMORIES, platform.capacity);
+    link.show();
+  };
+  const reset = () => {
+    choose(0);
+    sliders.forEach((each) => each.reset());
+    changed();
+  };
 
   const edits = () => {
     const to = (paths, value) => paths.map((path) => ({path, value: String(value)}));
     const all = [];
     if (platform !== own) all.push(...to(['platform'], platform.name));
-    if (!link.isOwn()) all.push(...to(platform.link_paths, `x${plainNumber(link.value())}`));
-    if (!memory.isOwn()) all.push(...to([platform.memory_path], `${memory.value()} B`));
-    if (!cache.isOwn()) all.push(...to(live.cache_paths, `${cache.value()} %`));
-    if (accuracy && !accuracy.isOwn()) all.push(...to(live.accuracy_paths, accuracy.value()));
-    if (!batch.isOwn()) all.push(...to(['workload.batch'], batch.value()), ...to(['workload.requests'], Math.max(live.requests, batch.value())));
+    if (!link.isOwn) all.push(...to(platform.link_paths, `x${plainNumber(link.value)}`));
+    if (!memory.isOwn) all.push(...to([platform.memory_path], `${memory.value} B`));
+    if (!cache.isOwn) all.push(...to(live.cache_paths, `${cache.value} %`));
+    if (accuracy && !accuracy.isOwn) all.push(...to(live.accuracy_paths, accuracy.value));
+    if (!batch.isOwn) all.push(...to(['workload.batch'], batch.value), ...to(['workload.requests'], Math.max(live.requests, batch.value)));
     return all;
   };
   const words = () => {
-    const parts = sliders.filter((each) => !each.isOwn()).map((each) => `${each.name.toLowerCase()} ${each.ownText()} -> ${each.text()}`);
+    const parts = sliders.filter(({isOwn}) => !isOwn).map((each) => `${inSentence(each.name)} ${each.ownText()} -> ${each.text(each.value)}`);
     if (platform !== own) parts.unshift(`platform ${own.name} -> ${platform.name}`);
-    if (batch.value() > live.requests) parts.push(`requests ${live.requests} -> ${batch.value()}`);
+    if (batch.value > live.requests) parts.push(`requests ${live.requests} -> ${batch.value}`);
     return parts.join('; ');
+  };
+  const answered = ({base, changed: point}) => {
+    const moved = cache.isOwn ? undefined : cache.value;
+    ownShare = base.capacity_share;
+    lastShare = (point ?? base).capacity_share;
+    cache.fill(SHARES, (ownShare ?? 0) * 100, moved);
   };
   const root = element('div', {class: 'controls', role: 'group', 'aria-label': 'What to change'},
     element('div', {class: 'slider'}, element('label', {for: 'explore-platform'}, 'Platform'), select),
-    ...sliders.map((each) => each.root), reset);
-  return {root, edits, words, baseIs: (share) => { capacityShare = share; cache.show(); }};
+    ...sliders.map((each) => each.root), element('button', {type: 'button', id: 'explore-reset', onclick: reset}, 'Everything as it is'));
+  return {root, edits, words, answered};
 }
 
 const EXPLORE_METRICS = ['tokens_per_second', 'tpot', 'ttft', 'energy_per_token'];
@@ -114,7 +124,7 @@ const EXPLORE_METRICS = ['tokens_per_second', 'tpot', 'ttft', 'energy_per_token'
 function exploreBars(answer, metric) {
   const {name, kind} = METRICS[metric];
   if (!answer.base) return 'Nothing is simulated yet.';
-  const sides = [['as it is', answer.base, faint(inkOf('ink').padEnd(7, '0'), 0.35)], ['changed', answer.changed, hue(1)]].filter(([, point]) => point);
+  const sides = [['as it is', answer.base, faint(inkOf('ink'), 0.35)], ['changed', answer.changed, hue(1)]].filter(([, point]) => point);
   const strategies = answer.base.strategies.map(({strategy}) => strategy);
   const valueOf = (point, strategy) => point?.strategies.find((row) => row.strategy === strategy)?.[metric];
   return {
@@ -144,8 +154,7 @@ function exploreWords(answer, asked) {
   const change = (from, to) => ` (${to < from ? '' : '+'}${plain((to / from - 1) * 100, 3)} %)`;
   const first = !best ? 'No strategy can run.' : !answer.changed || !before ? `Fastest: ${speed(best)}.`
     : `Fastest: ${speed(best)}; as it is, ${speed(before)}${change(before.tokens_per_second, best.tokens_per_second)}.`;
-  const lines = point.strategies.map((row) => {
-    if (row.refused) return `${row.strategy} cannot run: ${row.refused}`;
+  const lines = point.strategies.filter(({refused}) => !refused).map((row) => {
     const was = answer.changed && answer.base.strategies.find(({strategy}) => strategy === row.strategy);
     const both = (name, kind, from, to) => was && isNumber(from)
       ? `${name} ${quantity(kind, from)} -> ${quantity(kind, to)}` : `${name} ${quantity(kind, to)}`;
@@ -154,6 +163,10 @@ function exploreWords(answer, asked) {
   return [element('p', {class: 'answer'}, strong(asked ? `Changed: ${asked}. ` : 'As it is. '), first),
     element('ul', {}, ...lines.map((line) => element('li', {}, line)))];
 }
+
+/** The strategies of a point that cannot run, and why; empty of none. */
+const refusals = (point) => [...groupBy(point.strategies.filter(({refused}) => refused), ({refused}) => refused)]
+  .map(([why, rows]) => `${rows.map(({strategy}) => strategy).join(', ')} cannot run: ${why}`).join('. ');
 
 const exploreSection = {
   id: 'explore', title: 'What if', short: 'What if', missing: () => '',
@@ -184,8 +197,9 @@ const exploreSection = {
         const answer = await response.json();
         if (!response.ok) throw new Error(answer.error);
         state.answer = answer;
-        problem.hidden = true;
-        controls.baseIs(answer.base.capacity_share);
+        problem.textContent = refusals(answer.changed ?? answer.base);
+        problem.hidden = !problem.textContent;
+        controls.answered(answer);
         text.replaceChildren(...exploreWords(answer, asked));
       } catch (error) {
         state.answer = {base: state.answer.base, changed: null};
