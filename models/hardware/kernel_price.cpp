@@ -223,6 +223,12 @@ Seconds launch_call(const Device& device, const Kernel& kernel) {
 
 const KernelPrice& KernelPrices::price(const Kernel& kernel) {
   const Key key = key_of(kernel);
+  Recent& recent = recent_[Hash()(key) % recent_.size()];
+  if (recent.key != key) recent = {key, find(key, kernel)};
+  return recent.price;
+}
+
+const KernelPrice& KernelPrices::find(const Key& key, const Kernel& kernel) {
   const auto found = known_.find(key);
   if (found != known_.end()) return found->second;
   if (known_.size() >= kMostKnown) known_.clear();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <vector>
 
 #include "models/hardware/platform.hpp"
 
@@ -100,10 +101,17 @@ class KernelPrices {
     std::size_t operator()(const Key& key) const;
   };
   static Key key_of(const Kernel& kernel);
+  const KernelPrice& find(const Key& key, const Kernel& kernel);
 
   const Platform& platform_;
   DeviceId device_;
   std::unordered_map<Key, KernelPrice, Hash> known_;
+  /// The last of each hash's low bits: most launches are of a few shapes in turn.
+  struct Recent {
+    Key key{-1};  // no class's
+    KernelPrice price{};
+  };
+  std::vector<Recent> recent_ = std::vector<Recent>(256);
 };
 
 }  // namespace specmoe

@@ -9,6 +9,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
+#include "sim/report/page.hpp"
 #include "sim/study/collect.hpp"
 
 namespace specmoe {
@@ -19,6 +20,8 @@ void add_study_options(CLI::App& app, StudyCommand& command) {
                  "Folder for study.h5 and runs.csv; default results/<name of the study>");
   app.add_option("--shard", command.shard, "i/n: only every n-th run, from the i-th on, for job arrays");
   app.add_flag("--plan", command.plan_only, "Only check every point and count runs");
+  app.add_flag("--no-report", command.no_report, "Do not write report.html, the page of the study");
+  app.add_flag("--pareto", command.pareto, "Also print who is fastest for its memory, energy and price");
   app.add_option("--rows", command.rows, "Cells in the table")->capture_default_str();
 }
 
@@ -62,9 +65,12 @@ void run_study(const StudyCommand& options, const Distribute& distribute) {
     return;
   }
   const auto cells = collect(study, plan, Journal(how.out / "journal", "study"), how.out);
-  fmt::print("{}\n{} runs ({} simulated now) in {:.1f} s. Results: {}, {}\n",
-             study_table(study, plan, cells, options.rows), outcome.runs, outcome.simulated, gone(),
-             (how.out / "study.h5").string(), (how.out / "runs.csv").string());
+  const double took = gone();
+  if (!options.no_report) write_page({how.out / "study.h5"}, how.out / "report.html");
+  fmt::print("{}{}\n{} runs ({} simulated now) in {:.1f} s. In {}: study.h5, runs.csv{}\n",
+             study_table(study, plan, cells, options.rows),
+             options.pareto ? pareto_table(study, plan, cells) : "", outcome.runs, outcome.simulated, took,
+             how.out.string(), options.no_report ? "" : ", report.html");
 }
 
 }  // namespace specmoe

@@ -12,7 +12,7 @@ namespace specmoe {
 
 struct StudyCommand {
   std::string study, out, shard;
-  bool plan_only = false;
+  bool plan_only = false, pareto = false, no_report = false;
   std::size_t rows = 60;
 };
 

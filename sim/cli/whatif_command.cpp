@@ -7,6 +7,7 @@
 #include "sim/base/input_error.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
+#include "sim/report/page.hpp"
 #include "sim/study/collect.hpp"
 #include "sim/study/whatif.hpp"
 
@@ -82,8 +83,9 @@ void run(const Options& options) {
   } else if (options.sensitivity) {
     fmt::print("{}", tornado_table(answer));
     for (const std::string& each : left_out) fmt::print("left out: {}\n", each);
-    collect(answer.study, answer.plan, Journal(how.out / "journal", "study"), how.out);
-    fmt::print("\nFor specmoe report: {}\n", (how.out / "study.h5").string());
+    collect(answer.study, answer.plan, Journal(how.out / "journal", how.writer), how.out);
+    write_page({how.out / "study.h5"}, how.out / "report.html");
+    fmt::print("\nPage: {}\n", (how.out / "report.html").string());
   } else {
     fmt::print("{}", study_table(answer.study, answer.plan, answer.cells, answer.cells.size()));
   }

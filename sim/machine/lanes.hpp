@@ -1,4 +1,4 @@
-// What streams and copy engines need of a simulation kernel. simulated_machine.cpp gives it on SimGrid.
+// What streams and copy engines need of a simulation kernel. simulated_machine.cpp gives it, on SimGrid where something is shared.
 #pragma once
 #include <memory>
 #include <vector>

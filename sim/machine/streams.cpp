@@ -33,7 +33,7 @@ StreamQueue::StreamQueue(Workshop& shop, Stream id, DeviceId device, const Devic
 
 // Recording without time and waiting need not wait for the date of their call: what follows in the stream, and whoever
 // waits for the event, was called later still.
-void StreamQueue::append(Op op) {
+void StreamQueue::append(Op&& op) {
   if (!busy_) {
     const auto* record = std::get_if<RecordOp>(&op.what);
     if (record && record->time <= Seconds{0}) return reach(*record->event, op.issued);

@@ -21,12 +21,13 @@ class Fifo {
   bool empty() const { return begin_ == items_.size(); }
   T& front() { return items_[begin_]; }
   const T& front() const { return items_[begin_]; }
-  void push_back(T item) {
+  template <class Item>
+  void push_back(Item&& item) {
     if (items_.size() == items_.capacity() && 2 * begin_ >= items_.size()) {
       items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(begin_));
       begin_ = 0;
     }
-    items_.push_back(std::move(item));
+    items_.push_back(std::forward<Item>(item));
   }
   void pop_front() {
     if (++begin_ < items_.size()) return;
@@ -124,7 +125,7 @@ class StreamQueue final : public Worker {
   StreamQueue(Workshop& shop, Stream id, DeviceId device, const Device& properties);
 
   /// Called by the host.
-  void append(Op op);
+  void append(Op&& op);
   void go_on() override;
 
   /// Starts what is at the front until something takes time.

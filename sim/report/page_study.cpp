@@ -89,28 +89,48 @@ Json study_data(const H5File& file) {
   const auto cell_point = file.read<std::int64_t>("/cells/point");
   const auto cell_strategy = file.read_strings("/cells/strategy");
   Json cells{{"point", cell_point}, {"strategy", cell_strategy}};
-  for (const std::string& name : file.list("/cells"))
-    if (name != "point" && name != "strategy") cells[name] = rounded(file.read<double>("/cells/" + name));
-  out["cells"] = cells;
+  const auto add = [&](const std::string& name) {
+    if (file.exists("/cells/" + name)) cells[name] = rounded(file.read<double>("/cells/" + name));
+  };
+  for (const std::string metric :
+       {"tpot", "ttft", "tokens_per_second", "hit_rate", "energy_per_token", "gain", "effect"})
+    for (const char* end : {"", "_low", "_high"}) add(metric + end);
+  add("p");
 
   std::map<Cell, std::int64_t> index;
   for (std::size_t i = 0; i < cell_point.size() && i < cell_strategy.size(); ++i)
     index[{cell_point[i], cell_strategy[i]}] = static_cast<std::int64_t>(i);
   const auto point = file.read<std::int64_t>("/runs/point");
-  const auto strategy = file.read_strings("/runs/strategy"), refused = file.read_strings("/runs/refused");
-  Runs runs{{}, cell_point.size()};
+  const auto strategy = file.read_strings("/runs/strategy");
+  const auto texts = [&](const std::string& path) {
+    return file.exists(path) ? file.read_strings(path) : std::vector<std::string>();
+  };
+  // What could not run has a cell that says why, or runs that do.
+  const auto refused_cells = texts("/cells/refused"), refused_runs = texts("/runs/refused");
   out["refused"] = Json::array();
+  const auto refuse = [&](std::int64_t at, const std::string& name, const std::string& why) {
+    if (!why.empty()) out["refused"].push_back({{"point", at}, {"strategy", name}, {"why", why}});
+    return !why.empty();
+  };
+  for (std::size_t i = 0; i < refused_cells.size(); ++i)
+    refuse(cell_point.at(i), cell_strategy.at(i), refused_cells[i]);
+  Runs runs{{}, cell_point.size()};
+  std::vector<std::int64_t> count(cell_point.size());
   for (std::size_t i = 0; i < point.size(); ++i) {
+    if (i < refused_runs.size() && refuse(point[i], strategy.at(i), refused_runs[i])) {
+      runs.cell.push_back(-1);
+      continue;
+    }
     const auto found = index.find({point[i], strategy.at(i)});
-    const bool ran = refused.at(i).empty() && found != index.end();
-    runs.cell.push_back(ran ? found->second : -1);
-    if (!refused[i].empty())
-      out["refused"].push_back({{"point", point[i]}, {"strategy", strategy[i]}, {"why", refused[i]}});
+    if (found == index.end()) throw InputError(file.name(), 0, "/runs has a run of no cell", "a whole file");
+    runs.cell.push_back(found->second);
+    ++count[static_cast<std::size_t>(found->second)];
   }
+  cells["runs"] = count;
+  out["cells"] = cells;
   Json means_of = Json::object();
-  for (const char* name :
-       {"peak_gpu_memory", "cache_capacity", "exposed_stall", "expert_wait", "critical_path",
-        "gpu_utilisation", "deduplicated", "energy_per_token", "average_power"})
+  for (const char* name : {"peak_gpu_memory", "cache_capacity", "exposed_stall", "expert_wait",
+                           "critical_path", "gpu_utilisation", "deduplicated", "energy_per_token"})
     if (const std::string path = std::string("/runs/") + name; file.exists(path))
       means_of[name] = rounded(means(runs, file.read<double>(path)));
   out["means"] = means_of;

@@ -16,8 +16,12 @@ namespace {
 double number_of(const RunSummary& summary, std::string_view metric) {
   double number = std::numeric_limits<double>::quiet_NaN();
   for_each_field(summary, [&](std::string_view name, const auto& field) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(field)>, double>)
-      if (name == metric) number = field;
+    using Field = std::decay_t<decltype(field)>;
+    if (name != metric) return;
+    if constexpr (std::is_same_v<Field, Bytes>)
+      number = static_cast<double>(field.count);
+    else
+      number = static_cast<double>(field);
   });
   return number;
 }
@@ -106,7 +110,7 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
   }
   std::string text = fmt::format("{:<{}}  {:<{}}{:>24}{:>24}{:>22}", "point", label_width, "strategy",
                                  name_width, "TPOT ms", "decode tok/s", "hit %");
-  if (study.baseline.any()) text += fmt::format("{:>22}{:>9}", "of the baseline", "p");
+  if (study.baseline.any()) text += fmt::format("{:>25}{:>9}", "of the baseline", "p");
   text += "\n";
   for (std::size_t c = 0; c < cells.size(); ++c) {
     const StudyCell& cell = plan.cells[c];
@@ -123,7 +127,7 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
     text += fmt::format("{:>24}{:>24}{:>22}", interval(m[0], 1e3, 2), interval(m[2], 1, 1),
                         interval(m[3], 100, 1));
     if (study.baseline.any())
-      text += fmt::format("{:>22}{:>9}", interval(cells[c].gain, 1, 3),
+      text += fmt::format("{:>25}{:>9}", interval(cells[c].gain, 1, 3),
                           std::isnan(cells[c].p) ? "-" : fmt::format("{:.2g}", cells[c].p));
     text += "\n";
   }
@@ -136,6 +140,40 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
     text += fmt::format("warning: {} cells do not vary over replications: no interval can be made of them\n",
                         same);
   if (refused > 0) text += fmt::format("{} cells cannot run; study.h5 says why of each\n", refused);
+  return text;
+}
+
+std::vector<std::size_t> pareto_front(const std::vector<double>& gain, const std::vector<double>& cost) {
+  std::vector<std::size_t> order, front;
+  for (std::size_t i = 0; i < gain.size(); ++i)
+    if (std::isfinite(gain[i]) && std::isfinite(cost[i])) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return cost[a] < cost[b] || (cost[a] == cost[b] && gain[a] > gain[b]);
+  });
+  for (const std::size_t i : order)
+    if (front.empty() || gain[i] > gain[front.back()]) front.push_back(i);
+  return front;
+}
+
+std::string pareto_table(const Study& study, const Plan& plan, const std::vector<CellSummary>& cells) {
+  std::vector<double> speed, memory, energy, price;
+  for (std::size_t c = 0; c < cells.size(); ++c) {
+    speed.push_back(cells[c].metrics[2].value);
+    memory.push_back(cells[c].metrics[5].value * 1e-9);
+    energy.push_back(cells[c].metrics[4].value);
+    price.push_back(plan.points[static_cast<std::size_t>(plan.cells[c].point)].price);
+  }
+  std::string text;
+  const auto add = [&](const char* name, const char* unit, const std::vector<double>& cost) {
+    text += fmt::format("\ndecoded tokens a second against {}:\n", name);
+    for (const std::size_t c : pareto_front(speed, cost))
+      text += fmt::format("{:>10.1f} tok/s{:>12.6g} {:<8}  {}, {}\n", speed[c], cost[c], unit,
+                          study.label(static_cast<std::size_t>(plan.cells[c].point)),
+                          plan.strategies[static_cast<std::size_t>(plan.cells[c].strategy)]);
+  };
+  add("GPU memory", "GB", memory);
+  add("energy", "J/token", energy);
+  add("price", "USD", price);
   return text;
 }
 

@@ -11,7 +11,8 @@
 namespace specmoe {
 
 /// The numbers of a run that are summed up over replications, by their names in RunSummary.
-inline constexpr std::array kCellMetrics{"tpot", "ttft", "tokens_per_second", "hit_rate", "energy_per_token"};
+inline constexpr std::array kCellMetrics{
+    "tpot", "ttft", "tokens_per_second", "hit_rate", "energy_per_token", "peak_gpu_memory"};
 
 /// Means over replications with their 95 % intervals (BCa); NaN where nothing was measured.
 struct CellSummary {
@@ -31,6 +32,13 @@ struct CellSummary {
 /// @return in the order of Plan::cells
 std::vector<CellSummary> summarise(const Study& study, const Plan& plan,
                                    const std::function<RunSummary(std::size_t)>& result);
+
+/// Of points with a gain and a cost, those that no other has at least as much gain for at most the cost (one of equals
+/// stays), by rising cost; what is not finite is on no front.
+std::vector<std::size_t> pareto_front(const std::vector<double>& gain, const std::vector<double>& cost);
+
+/// The fronts of decoded tokens a second against GPU memory, joules a token and price, as far as they are known.
+std::string pareto_table(const Study& study, const Plan& plan, const std::vector<CellSummary>& cells);
 
 /// A line for each cell, at most so many; the rest is counted. Warns where the replications do not vary.
 std::string study_table(const Study& study, const Plan& plan, const std::vector<CellSummary>& cells,

@@ -15,7 +15,7 @@
 //   /decode_steps/{first,count}        int64 [run]: where its steps stand in
 //   /decode_steps/duration   float32 [step of all runs], s
 //   /cells/point             int64 [cell]; strategy, refused (why it cannot run; "" if it can) text [cell]
-//   /cells/{tpot,ttft,tokens_per_second,hit_rate,energy_per_token,gain,effect}{,_low,_high}   float64 [cell]; see CellSummary; p
+//   /cells/{tpot,ttft,tokens_per_second,hit_rate,energy_per_token,peak_gpu_memory,gain,effect}{,_low,_high}   float64 [cell]; see CellSummary; p
 #pragma once
 #include <filesystem>
 

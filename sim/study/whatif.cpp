@@ -133,7 +133,11 @@ std::string tornado_table(const Asking::Answer& answer) {
                         answer.plan.strategies[strategy], base * 1e3, "parameter", width,
                         axis.values[1].edits.front().value.text(), axis.values[2].edits.front().value.text());
     const double most = rows.empty() ? 0 : rows.front().most();
-    for (const Row& row : rows) {
+    // What moves nothing is only counted.
+    const auto moving =
+        std::find_if(rows.begin(), rows.end(), [](const Row& row) { return row.most() < 5e-4; });
+    for (auto each = rows.begin(); each != moving; ++each) {
+      const Row& row = *each;
       const auto side = [](double change) {
         return std::isnan(change) ? std::string("cannot") : fmt::format("{:+.1f} %", change * 100);
       };
@@ -141,6 +145,7 @@ std::string tornado_table(const Asking::Answer& answer) {
           "{:<{}}{:>10}{:>10}  {}\n", row.path, width, side(row.low), side(row.high),
           std::string(most > 0 ? static_cast<std::size_t>(std::lround(30 * row.most() / most)) : 0, '#'));
     }
+    if (moving != rows.end()) text += fmt::format("{} others: less than 0.05 %\n", rows.end() - moving);
   }
   return text;
 }

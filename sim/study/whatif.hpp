@@ -46,9 +46,10 @@ Axis sensitivity_axis(const Study& base, const std::vector<std::string>& paths, 
 /// For each strategy, the paths by how much they move TPOT, the most first, with a bar for each side.
 std::string tornado_table(const Asking::Answer& answer);
 
-/// The first value of the axis as "base", the second as "changed" (null if there is none): {"platform", "model", "batch",
-/// "capacity_share", "strategies": [{"strategy", "refused": why it cannot run or null, "tpot" and "ttft" in s, "tokens_per_second",
-/// "hit_rate" as a share of 1, "energy_per_token" in J}]}; numbers are means over replications, null where there are none.
+/// The first value of the axis as "base", the second as "changed" (null if there is none): {"platform", "model",
+/// "batch", "capacity_share", "strategies": [{"strategy", "refused": why it cannot run or null, "tpot" and "ttft" in s,
+/// "tokens_per_second", "hit_rate" as a share of 1, "energy_per_token" in J, "peak_gpu_memory" in B}]}. Numbers are
+/// means over replications, null where there are none.
 std::string answer_json(const Asking::Answer& answer);
 
 struct BreakEven {

@@ -135,6 +135,7 @@ def test_study(browser, specmoe, small_study):
     words = browser.js("return document.querySelector('#overview .answer').textContent")
     holds(words.startswith("fast <b> decodes fastest at 4 of 4 points. Over base its median is 2x"), words)
     holds("the 95 % interval excludes 1 at 4 of 4 points" in words, words)
+    holds("The most is 80 [79, 81] tokens/s at 4, 50 %" in words, words)
     holds("does not fit" in browser.js("return document.getElementById('overview').textContent"), "a refusal is told")
 
     # The filter reaches every chart, and back.

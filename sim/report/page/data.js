@@ -33,21 +33,45 @@ function gains(cells, baseline) {
 // All results files as one source; a file is a point.
 function sourceOfRuns(files) {
   const source = {
-    id: 'runs', title: files.length === 1 ? files[0].scenario : `${files.length} runs`, study: false, files, cells: [],
-    description: files.length === 1 ? files[0].description : '', baseline: files[0].runs[0]?.strategy ?? '',
-    design: 'grid', refused: [], axes: [],
+    id: 'runs',
+    title: files.length === 1 ? files[0].scenario : `${files.length} runs`,
+    study: false,
+    files,
+    cells: [],
+    description: files.length === 1 ? files[0].description : '',
+    baseline: files[0].runs[0]?.strategy ?? '',
+    baselineStrategy: files[0].runs[0]?.strategy,
+    design: 'grid',
+    refused: [],
+    axes: [],
     notes: [...new Set(files.flatMap((file) => file.notes))],
   };
   const names = files.map((file) => file.scenario);
-  source.points = files.map((file, i) => ({
-    label: new Set(names).size === names.length ? file.scenario : `${file.scenario} on ${file.platform} (${i + 1})`,
-  }));
+  source.points = files.map(
+      (file, i) => ({
+        label: new Set(names).size === names.length ? file.scenario :
+                                                      `${file.scenario} on ${file.platform} (${i + 1})`,
+      }));
   files.forEach((file, point) => {
-    const cells = file.runs.map((run) => ({
-      source, point, strategy: run.strategy, platform: file.platform, model: file.model, batch: run.batch,
-      capacity_share: null, price: null, values: {platform: file.platform, model: file.model, batch: String(run.batch)},
-      numbers: {batch: run.batch}, v: {...run.summary}, low: {}, high: {}, runs: 1, decode: run.decode, run,
-    }));
+    const cells =
+        file.runs.map((run) => ({
+                        source,
+                        point,
+                        strategy: run.strategy,
+                        platform: file.platform,
+                        model: file.model,
+                        batch: run.batch,
+                        capacity_share: null,
+                        price: null,
+                        values: {platform: file.platform, model: file.model, batch: String(run.batch)},
+                        numbers: {batch: run.batch},
+                        v: {...run.summary},
+                        low: {},
+                        high: {},
+                        runs: 1,
+                        decode: run.decode,
+                        run,
+                      }));
     gains(cells, file.runs[0]?.strategy);
     source.cells.push(...cells);
   });
@@ -60,23 +84,53 @@ function sourceOfRuns(files) {
 function sourceOfStudy(study, index) {
   const {points, cells, means} = study;
   const source = {
-    id: `study${index}`, title: study.study, study: true, files: [study], description: study.description,
-    baseline: study.baseline, design: study.design, refused: study.refused, notes: [],
+    id: `study${index}`,
+    title: study.study,
+    study: true,
+    files: [study],
+    description: study.description,
+    baseline: study.baseline,
+    // The file names a strategy, values of axes, or both: "LRU, platform rtx4090".
+    baselineStrategy:
+        cells.strategy.find((name) => study.baseline === name || study.baseline.startsWith(`${name}, `)),
+    design: study.design,
+    refused: study.refused,
+    notes: [],
     points: points.label.map((label, i) => ({
-      label, changed: points.changed?.[i], factor: points.factor?.[i], platform: points.platform[i],
-    })),
+                               label,
+                               changed: points.changed?.[i],
+                               factor: points.factor?.[i],
+                               platform: points.platform[i],
+                             })),
   };
-  source.axes = study.axes.name.map((name, i) => ({
-    name, path: study.axes.path[i], kind: kindOfTexts(points.values[name]),
-    numeric: points.numbers[name].every(isNumber),
-  })).filter(({name}) => new Set(points.values[name]).size > 1);
+  source.axes = study.axes.name
+                    .map((name, i) => ({
+                           name,
+                           path: study.axes.path[i],
+                           kind: kindOfTexts(points.values[name]),
+                           numeric: points.numbers[name].every(isNumber),
+                         }))
+                    .filter(({name}) => new Set(points.values[name]).size > 1);
   const metrics = Object.keys(cells).filter((name) => `${name}_low` in cells);
   source.cells = cells.point.map((point, i) => {
     const cell = {
-      source, point, strategy: cells.strategy[i], platform: points.platform[point], model: points.model[point],
-      batch: points.batch[point], capacity_share: points.capacity_share[point], price: points.price[point],
-      values: {}, numbers: {}, v: {price: points.price[point]}, low: {}, high: {}, runs: cells.runs[i],
-      effect: cells.effect?.[i], p: cells.p?.[i], decode: study.decode?.[i],
+      source,
+      point,
+      strategy: cells.strategy[i],
+      platform: points.platform[point],
+      model: points.model[point],
+      batch: points.batch[point],
+      capacity_share: points.capacity_share[point],
+      price: points.price[point],
+      values: {},
+      numbers: {},
+      v: {price: points.price[point]},
+      low: {},
+      high: {},
+      runs: cells.runs[i],
+      effect: cells.effect?.[i],
+      p: cells.p?.[i],
+      decode: study.decode?.[i],
     };
     for (const {name} of source.axes) {
       cell.values[name] = points.values[name][point];
@@ -101,7 +155,8 @@ function buildModel(page) {
   for (const source of sources) {
     const names = new Set(source.cells.map((cell) => cell.strategy));
     source.strategies = [...names];
-    for (const name of names) if (!strategies.includes(name)) strategies.push(name);
+    for (const name of names)
+      if (!strategies.includes(name)) strategies.push(name);
   }
   return {page, sources, strategies};
 }
@@ -112,7 +167,8 @@ function boundOf(cell) {
   if (![path, stall, experts].every(isNumber)) return null;
   const parts = {path, experts, other: stall - experts};
   const texts = {
-    path: 'computing (its kernels\' critical path)', experts: 'waiting for experts',
+    path: 'computing (its kernels\' critical path)',
+    experts: 'waiting for experts',
     other: 'other stalls (host, launches, routing\'s way back)',
   };
   const most = Object.keys(parts).reduce((a, b) => parts[a] >= parts[b] ? a : b);

@@ -3,72 +3,36 @@
 
 const figures = [];
 
-const say = (text) => { document.getElementById('live').textContent = text; };
-
-/** The table of a figure's numbers, for reading and as CSV. @param table {columns: [{name, kind}], rows} */
-function tableView(table, name) {
-  const copied = element('span', {class: 'note'});
-  const copy = async () => {
-    const text = asCsv(table);
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // Where a page from a file may not use the clipboard directly.
-      const area = element('textarea', {class: 'unseen'}, text);
-      document.body.append(area);
-      area.select();
-      document.execCommand('copy');
-      area.remove();
-    }
-    copied.textContent = ' copied';
-    say(`${table.rows.length} rows copied as CSV`);
-  };
-  const save = () => {
-    const link = element('a', {
-      href: URL.createObjectURL(new Blob([asCsv(table)], {type: 'text/csv'})), download: `${name}.csv`,
-    });
-    link.click();
-    URL.revokeObjectURL(link.href);
-  };
-  const numeric = ({kind}) => kind !== undefined;
-  return element('div', {},
-    element('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Numbers'},
-      element('table', {},
-        element('thead', {}, element('tr', {}, ...table.columns.map((column) =>
-          element('th', {scope: 'col', class: numeric(column) && 'number'}, column.name)))),
-        element('tbody', {}, ...table.rows.map((row) => element('tr', {}, ...row.map((value, i) =>
-          element(i ? 'td' : 'th', {scope: i ? undefined : 'row', class: numeric(table.columns[i]) && 'number'},
-            numeric(table.columns[i]) ? quantity(table.columns[i].kind, value, 4) : String(value ?? '')))))))),
-    element('button', {type: 'button', class: 'copy', onclick: copy}, 'Copy as CSV'),
-    element('button', {type: 'button', onclick: save}, 'Save as CSV'), copied);
-}
-
 // Long names go on as many lines as they need; a path breaks behind its dots and underscores.
 function wrapped(text, width) {
   const lines = [''];
   for (const word of String(text).split(/(?<=[ ._])/)) {
     const last = lines.length - 1;
-    if (lines[last] && lines[last].length + word.trimEnd().length > width) lines.push(word);
-    else lines[last] += word;
+    if (lines[last] && lines[last].length + word.trimEnd().length > width)
+      lines.push(word);
+    else
+      lines[last] += word;
   }
   return lines.map((line) => line.trimEnd());
 }
 
-// axis: {title, kind, log, category: [names], ticks: [values], min, max}; see content below.
-function scaleOptions(axis, values, narrow) {
+// axis: {title, kind, log, category: [names], ticks: [values], min, max}; see content below. ends: of whiskers.
+function scaleOptions(axis, values, ends, narrow) {
   const ink = inkOf('ink');
   const options = {
-    grid: {color: inkOf('grid'), borderColor: inkOf('faint')}, ticks: {color: ink},
-    title: {display: Boolean(axis.title), color: ink, text: axis.title}, min: axis.min, max: axis.max,
+    grid: {color: inkOf('grid'), borderColor: inkOf('faint')},
+    ticks: {color: ink},
+    title: {display: Boolean(axis.title), color: ink, text: axis.title},
+    min: axis.min,
+    max: axis.max,
   };
   if (axis.category) {
     options.type = 'category';
     options.labels = axis.category;
     options.grid.display = false;
     options.ticks.autoSkip = false;
-    options.ticks.callback = function(value) {
-      return wrapped(this.getLabelForValue(value), narrow ? 15 : 26);
-    };
+    options.ticks.callback = function(
+        value) { return wrapped(this.getLabelForValue(value), narrow ? 15 : 26); };
     return options;
   }
   const least = Math.min(...values), most = Math.max(...values);
@@ -76,10 +40,16 @@ function scaleOptions(axis, values, narrow) {
   options.type = axis.log ? 'logarithmic' : 'linear';
   // Values that hardly differ would have an axis of nothing but their last digits.
   options.beginAtZero = !axis.log && (axis.zero !== false || most - least < 0.02 * Math.abs(most));
+  // Whiskers too have a place; a logarithmic axis has none for those that reach 0.
+  const shown = ends.filter((end) => !axis.log || end > 0);
+  if (shown.length) {
+    options.suggestedMin = Math.min(least, ...shown);
+    options.suggestedMax = Math.max(most, ...shown);
+  }
   options.title.text = wrapped(withUnit(axis.title, unit), narrow ? 34 : 60);
   options.ticks.maxRotation = 0;
   options.ticks.includeBounds = false;
-  options.ticks.callback = (value) => plain(value / factor, 6);
+  options.ticks.callback = (value) => plain(value / factor, axis.ticks ? 3 : 6);
   if (axis.log) options.ticks.autoSkipPadding = 12;
   if (axis.ticks)
     options.afterBuildTicks = (scale) => {
@@ -108,9 +78,13 @@ class Figure {
       this.tools.append(element('label', {}, `${label} `, select));
       return [name, select];
     }));
-    this.reset = element('button', {type: 'button', class: 'reset', onclick: () => resetZoom(this.chart)}, 'Whole range');
-    this.numbers = element('details', {class: 'numbers', ontoggle: () => this.fillTable()}, element('summary', {}, 'Numbers'));
-    this.root = element('figure', {id}, element('figcaption', {}, title, this.reset), this.tools, this.legend, this.frame, this.note, this.numbers);
+    this.reset =
+        element('button', {type: 'button', class: 'reset', onclick: () => resetZoom(this.chart)}, 'Reset');
+    this.numbers = element(
+        'details', {class: 'numbers', ontoggle: () => this.fillTable()}, element('summary', {}, 'Numbers'));
+    this.root = element(
+        'figure', {id}, element('figcaption', {}, title, this.reset), this.tools, this.legend, this.frame,
+        this.note, this.numbers);
     parent.append(this.root);
     this.canvas.addEventListener('keydown', (event) => this.key(event));
     figures.push(this);
@@ -145,30 +119,43 @@ class Figure {
     const narrow = this.root.clientWidth < 520;
     for (const dataset of shown.datasets) dataset.hidden = this.hidden.has(dataset.label);
     this.frame.style.height = `${shown.height ?? (narrow ? 300 : 360)}px`;
-    const values = (axis) => shown.datasets.flatMap((set) => set.data.flatMap((point) => point[axis])).filter(isNumber);
+    const values = (...keys) =>
+        shown.datasets.flatMap((set) => set.data.flatMap((point) => keys.flatMap((key) => point[key])))
+            .filter(isNumber);
     const config = {
-      type: shown.type, data: {datasets: shown.datasets},
+      type: shown.type,
+      data: {datasets: shown.datasets},
       options: {
-        indexAxis: shown.across ? 'y' : 'x', animation: false, responsive: true, maintainAspectRatio: false,
-        interaction: {mode: 'nearest', intersect: shown.intersect ?? false, axis: shown.across ? 'xy' : undefined},
+        indexAxis: shown.across ? 'y' : 'x',
+        animation: false,
+        responsive: true,
+        maintainAspectRatio: false,
+        interaction:
+            {mode: 'nearest', intersect: shown.intersect ?? false, axis: shown.across ? 'xy' : undefined},
         scales: {
-          x: {...scaleOptions(shown.x, values('x'), narrow), stacked: shown.stacked},
-          y: {...scaleOptions(shown.y, values('y'), narrow), stacked: shown.stacked},
+          x: {...scaleOptions(shown.x, values('x'), values('xLow', 'xHigh'), narrow), stacked: shown.stacked},
+          y: {...scaleOptions(shown.y, values('y'), values('yLow', 'yHigh'), narrow), stacked: shown.stacked},
         },
         plugins: {
-          legend: {display: false}, reference: shown.reference ?? {},
-          tooltip: {callbacks: {
-            title: () => '',  // several points may lie on each other: each says whose it is
-            label: ({raw}) => [raw.title, raw.text].flat(),
-          }},
+          legend: {display: false},
+          reference: shown.reference ?? {},
+          tooltip: {
+            callbacks: {
+              title: () => '',  // several points may lie on each other: each says whose it is
+              label: ({raw}) => [raw.title, raw.text].flat(),
+            }
+          },
         },
       },
     };
     this.chart = new Chart(this.canvas, config);
     this.chart.$whole = {x: {min: shown.x.min, max: shown.x.max}, y: {min: shown.y.min, max: shown.y.max}};
     this.fillLegend(shown.legend ?? []);
-    this.canvas.setAttribute('aria-label',
-      `${this.title}: ${shown.datasets.length} series. Arrow keys move through the points, plus and minus zoom, Escape shows the whole range.`);
+    this.canvas.setAttribute(
+        'aria-label',
+        `${this.title}: ${
+            shown.datasets
+                .length} series. Arrow keys move through the points, plus and minus zoom, Escape shows the whole range.`);
   }
 
   fillTable() {
@@ -181,17 +168,20 @@ class Figure {
     this.legend.replaceChildren(...entries.map(({name, colour, dash = []}) => {
       const mark = element('span', {class: dash.length ? 'mark dashed' : 'mark'});
       mark.style.setProperty('--mark', colour);
-      return element('button', {
-        type: 'button', 'aria-pressed': String(!this.hidden.has(name)),
-        onclick: ({currentTarget}) => {
-          if (!this.hidden.delete(name)) this.hidden.add(name);
-          currentTarget.setAttribute('aria-pressed', String(!this.hidden.has(name)));
-          this.chart.data.datasets.forEach((set, i) => {
-            if (set.label === name) this.chart.setDatasetVisibility(i, !this.hidden.has(name));
-          });
-          this.chart.update('none');
-        },
-      }, mark, name);
+      return element(
+          'button', {
+            type: 'button',
+            'aria-pressed': String(!this.hidden.has(name)),
+            onclick: ({currentTarget}) => {
+              if (!this.hidden.delete(name)) this.hidden.add(name);
+              currentTarget.setAttribute('aria-pressed', String(!this.hidden.has(name)));
+              this.chart.data.datasets.forEach((set, i) => {
+                if (set.label === name) this.chart.setDatasetVisibility(i, !this.hidden.has(name));
+              });
+              this.chart.update('none');
+            },
+          },
+          mark, name);
     }));
   }
 
@@ -199,7 +189,8 @@ class Figure {
   key(event) {
     const chart = this.chart;
     if (!chart) return;
-    const series = chart.data.datasets.map((_, i) => i).filter((i) => chart.isDatasetVisible(i) && chart.data.datasets[i].data.length);
+    const series = chart.data.datasets.map((_, i) => i)
+                       .filter((i) => chart.isDatasetVisible(i) && chart.data.datasets[i].data.length);
     if (!series.length) return;
     const count = (i) => chart.data.datasets[i].data.length;
     let {set, point} = this.at ?? {set: series[0], point: -1};
@@ -208,16 +199,24 @@ class Figure {
       set = next;
       point = Math.min(Math.max(point, 0), count(next) - 1);
     };
-    if (event.key === 'ArrowRight') point = Math.min(point + 1, count(set) - 1);
-    else if (event.key === 'ArrowLeft') point = Math.max(point - 1, 0);
-    else if (event.key === 'Home') point = 0;
-    else if (event.key === 'End') point = count(set) - 1;
-    else if (event.key === 'ArrowDown') turn(1);
-    else if (event.key === 'ArrowUp') turn(-1);
+    if (event.key === 'ArrowRight')
+      point = Math.min(point + 1, count(set) - 1);
+    else if (event.key === 'ArrowLeft')
+      point = Math.max(point - 1, 0);
+    else if (event.key === 'Home')
+      point = 0;
+    else if (event.key === 'End')
+      point = count(set) - 1;
+    else if (event.key === 'ArrowDown')
+      turn(1);
+    else if (event.key === 'ArrowUp')
+      turn(-1);
     else if (event.key === '+' || event.key === '-') {
       const {left, right, top, bottom} = chart.chartArea;
       const active = this.at && chart.getDatasetMeta(this.at.set).data[this.at.point];
-      zoomAt(chart, active?.x ?? (left + right) / 2, active?.y ?? (top + bottom) / 2, event.key === '+' ? 0.6 : 1 / 0.6);
+      zoomAt(
+          chart, active?.x ?? (left + right) / 2, active?.y ?? (top + bottom) / 2,
+          event.key === '+' ? 0.6 : 1 / 0.6);
       event.preventDefault();
       return;
     } else if (event.key === 'Escape') {
@@ -227,7 +226,8 @@ class Figure {
       resetZoom(chart);
       say('Whole range');
       return;
-    } else return;
+    } else
+      return;
     event.preventDefault();
     this.at = {set, point};
     const active = [{datasetIndex: set, index: point}], {x, y} = chart.getDatasetMeta(set).data[point];

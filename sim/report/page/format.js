@@ -17,7 +17,14 @@ const SCALES = {
 
 // What the numbers of a CSV are in.
 const CSV_UNITS = {
-  time: 's', bytes: 'B', byterate: 'B/s', rate: 'tokens/s', energy: 'J', power: 'W', price: 'USD', share: 'share of 1',
+  time: 's',
+  bytes: 'B',
+  byterate: 'B/s',
+  rate: 'tokens/s',
+  energy: 'J',
+  power: 'W',
+  price: 'USD',
+  share: 'share of 1',
 };
 
 const isNumber = (value) => typeof value === 'number' && Number.isFinite(value);
@@ -44,7 +51,8 @@ function withInterval(kind, value, low, high, digits = 3) {
   if (!isNumber(low) || !isNumber(high)) return quantity(kind, value, digits);
   const [factor, unit] = scaleFor(kind, value);
   const text = [value, low, high].map((number) => plain(number / factor, digits));
-  return unit === 'x' ? `${text[0]}x [${text[1]}, ${text[2]}]` : `${text[0]} [${text[1]}, ${text[2]}] ${unit}`.trim();
+  return unit === 'x' ? `${text[0]}x [${text[1]}, ${text[2]}]` :
+                        `${text[0]} [${text[1]}, ${text[2]}] ${unit}`.trim();
 }
 
 /** "Time per token (ms)". */
@@ -65,8 +73,10 @@ function asCsv(table) {
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith('on')) made.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== undefined && value !== null) made.setAttribute(name, value === true ? '' : value);
+    if (name.startsWith('on'))
+      made.addEventListener(name.slice(2), value);
+    else if (value !== false && value !== undefined && value !== null)
+      made.setAttribute(name, value === true ? '' : value);
   }
   made.append(...children.filter((child) => child !== undefined && child !== null));
   return made;

@@ -1,8 +1,10 @@
 // Puts the page together.
 'use strict';
 
-const SECTIONS = [overviewSection, strategiesSection, batchSection, capacitySection, tailsSection, paretoSection, scalingSection,
-  tornadoSection, ganttSection, deduplicationSection];
+const SECTIONS = [
+  overviewSection, strategiesSection, batchSection, capacitySection, tailsSection, paretoSection,
+  scalingSection, tornadoSection, ganttSection, deduplicationSection
+];
 
 let model;
 
@@ -10,12 +12,20 @@ function notesSection(parent) {
   const section = element('section', {id: 'notes'}, element('h2', {}, 'Notes'));
   for (const source of model.sources)
     for (const file of source.files) {
-      const facts = file.routing ? [`${file.scenario}: ${file.model} on ${file.platform}, seed ${file.seed}`, `routing: ${file.routing}`] : [`study ${file.study}, ${file.design}, baseline ${file.baseline}`];
+      const facts = file.routing ?
+          [
+            `${file.scenario}: ${file.model} on ${file.platform}, seed ${file.seed}`,
+            `routing: ${file.routing}`
+          ] :
+          [`study ${file.study}, ${file.design}, baseline ${file.baseline}`];
       section.append(element('p', {}, `${file.file} (specmoe ${file.specmoe}): ${facts.join('; ')}.`));
-      if (file.notes?.length) section.append(element('ul', {}, ...file.notes.map((note) => element('li', {}, note))));
+      if (file.notes?.length)
+        section.append(element('ul', {}, ...file.notes.map((note) => element('li', {}, note))));
       if (file.unverified?.length)
-        section.append(element('details', {}, element('summary', {}, `${file.unverified.length} numbers of the platform are not verified`),
-          element('ul', {}, ...file.unverified.map((text) => element('li', {}, text)))));
+        section.append(element(
+            'details', {},
+            element('summary', {}, `${file.unverified.length} numbers of the platform are not verified`),
+            element('ul', {}, ...file.unverified.map((text) => element('li', {}, text)))));
     }
   parent.append(section);
 }
@@ -41,18 +51,21 @@ function start(page) {
       absent.push(element('li', {}, `${name}: ${why}.`));
       continue;
     }
-    const section = element('section', {id, 'aria-labelledby': `${id}-title`}, element('h2', {id: `${id}-title`}, name));
+    const section =
+        element('section', {id, 'aria-labelledby': `${id}-title`}, element('h2', {id: `${id}-title`}, name));
     main.append(section);
     contents.append(element('a', {href: `#${id}`}, short ?? name));
     const body = element('div', {class: id === 'overview' ? '' : 'figures'});
     section.append(body);
     updates.push(build(body));
   }
-  if (absent.length) main.append(element('section', {id: 'absent'}, element('h2', {}, 'Not in this data'), element('ul', {}, ...absent)));
+  if (absent.length)
+    main.append(element(
+        'section', {id: 'absent'}, element('h2', {}, 'Not in this data'), element('ul', {}, ...absent)));
   if (model.sources.length) notesSection(main);
-  document.getElementById('footer').textContent = page.live
-    ? `Served by specmoe ${page.specmoe} on this machine; it asks no other.`
-    : `Written by specmoe ${page.specmoe}. Everything is in this file; it asks no network.`;
+  document.getElementById('footer').textContent = page.live ?
+      `Served by specmoe ${page.specmoe} on this machine; it asks no other.` :
+      `Written by specmoe ${page.specmoe}. Everything is in this file; it asks no network.`;
   watchTheme(document.getElementById('theme'), update);
   // Labels wrap by the width, which a turned phone changes.
   let narrow = innerWidth < 600;

@@ -23,13 +23,19 @@ const errorBars = {
           const [a, b] = [xLow, xHigh].map((x) => meta.xScale.getPixelForValue(x));
           ctx.moveTo(a, point.y);
           ctx.lineTo(b, point.y);
-          for (const x of [a, b]) { ctx.moveTo(x, point.y - half); ctx.lineTo(x, point.y + half); }
+          for (const x of [a, b]) {
+            ctx.moveTo(x, point.y - half);
+            ctx.lineTo(x, point.y + half);
+          }
         }
         if (isNumber(yLow) && isNumber(yHigh)) {
           const [a, b] = [yLow, yHigh].map((y) => meta.yScale.getPixelForValue(y));
           ctx.moveTo(point.x, a);
           ctx.lineTo(point.x, b);
-          for (const y of [a, b]) { ctx.moveTo(point.x - half, y); ctx.lineTo(point.x + half, y); }
+          for (const y of [a, b]) {
+            ctx.moveTo(point.x - half, y);
+            ctx.lineTo(point.x + half, y);
+          }
         }
         ctx.stroke();
       });
@@ -50,8 +56,13 @@ const reference = {
     ctx.lineWidth = 1;
     ctx.setLineDash([4, 3]);
     ctx.beginPath();
-    if (axis === 'x') { ctx.moveTo(at, area.top); ctx.lineTo(at, area.bottom); }
-    else { ctx.moveTo(area.left, at); ctx.lineTo(area.right, at); }
+    if (axis === 'x') {
+      ctx.moveTo(at, area.top);
+      ctx.lineTo(at, area.bottom);
+    } else {
+      ctx.moveTo(area.left, at);
+      ctx.lineTo(area.right, at);
+    }
     ctx.stroke();
     ctx.restore();
   },
@@ -82,7 +93,9 @@ function zoomAt(chart, x, y, share) {
   for (const scale of numericScales(chart)) {
     const at = scale.isHorizontal() ? x : y;
     const [start, end] = scale.isHorizontal() ? [scale.left, scale.right] : [scale.bottom, scale.top];
-    setRange(chart, scale, scale.getValueForPixel(at + (start - at) * share), scale.getValueForPixel(at + (end - at) * share));
+    setRange(
+        chart, scale, scale.getValueForPixel(at + (start - at) * share),
+        scale.getValueForPixel(at + (end - at) * share));
   }
   showZoom(chart, true);
 }
@@ -112,7 +125,10 @@ const dragZoom = {
       drag.to = position(event);
       chart.draw();
     });
-    listen('pointercancel', () => { drag.on = false; chart.draw(); });
+    listen('pointercancel', () => {
+      drag.on = false;
+      chart.draw();
+    });
     listen('pointerup', () => {
       if (!drag.on) return;
       drag.on = false;
@@ -125,8 +141,10 @@ const dragZoom = {
         setRange(chart, scale, ...values);
         zoomed = true;
       }
-      if (zoomed) showZoom(chart, true);
-      else chart.draw();
+      if (zoomed)
+        showZoom(chart, true);
+      else
+        chart.draw();
     });
     listen('dblclick', () => resetZoom(chart));
   },

@@ -9,9 +9,7 @@ const SHAPES = ['circle', 'rect', 'triangle', 'rectRot', 'star', 'cross'];
 
 const inkOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-function hue(index) {
-  return HUES[index % HUES.length] || inkOf('ink');
-}
+function hue(index) { return HUES[index % HUES.length] || inkOf('ink'); }
 
 /** Colour, dash and point of a series; the dash changes when the colours have been used up. */
 function styleOf(index) {
@@ -43,8 +41,10 @@ function watchTheme(button, changed) {
     changed();
   };
   const choose = (theme) => {
-    if (theme) document.documentElement.dataset.theme = theme;
-    else delete document.documentElement.dataset.theme;
+    if (theme)
+      document.documentElement.dataset.theme = theme;
+    else
+      delete document.documentElement.dataset.theme;
     show();
   };
   button.addEventListener('click', () => choose(isDark() ? 'light' : 'dark'));
