@@ -16,7 +16,7 @@ namespace specmoe {
 namespace {
 
 struct Options {
-  std::string scenario, out, strategy, against, path;
+  std::string scenario, out, writer = "study", strategy, against, path, format = "table";
   std::vector<std::string> changes, of, between;
   bool sensitivity = false;
   double factor = 1.25, tolerance = 0.01;
@@ -25,16 +25,21 @@ struct Options {
 };
 
 void run(const Options& options) {
-  Yaml scenario = Yaml::load(options.scenario);
+  Study base = Study::base_of(options.scenario);
+  base.replications = options.replications;
+  const bool json = options.format == "json";
   std::vector<Edit> edits;
   for (const std::string& change : options.changes) edits.push_back(parse_edit(change));
   const Progress progress;
   StudyOptions how;
-  how.out = options.out.empty() ? std::filesystem::path("results") / ("whatif-" + scenario["name"].text())
+  how.out = options.out.empty() ? std::filesystem::path("results") / ("whatif-" + base.name)
                                 : std::filesystem::path(options.out);
+  how.writer = options.writer;
   how.progress = [&](double share) { progress.show("simulating", share); };
-  const Asking asking(scenario, options.replications, how, on_this_machine(options.jobs));
+  const Asking asking(base, how, on_this_machine(options.jobs));
 
+  if (json && (options.sensitivity || !options.path.empty()))
+    throw InputError("--format json", 0, "beside --sensitivity or --break-even", "--set, or the base alone");
   if (!options.path.empty()) {
     if (options.between.size() != 2 || options.strategy.empty() || options.against.empty())
       throw InputError("--break-even", 0, "without --between, --strategy or --against",
@@ -60,22 +65,25 @@ void run(const Options& options) {
   if (options.sensitivity) {
     if (!edits.empty())
       throw InputError("--set", 0, "beside --sensitivity", "a scenario file with the change in it");
-    axis = sensitivity_axis(scenario, options.of.empty() ? sensitivity_paths(scenario) : options.of,
-                            options.factor, left_out);
+    axis = sensitivity_axis(base, options.of.empty() ? sensitivity_paths(base) : options.of, options.factor,
+                            left_out);
     if (axis.values.size() == 1)
       throw InputError("--of", 0, left_out.empty() ? "nothing to change" : left_out.front());
   } else {
-    if (edits.empty())
+    if (edits.empty() && !json)
       throw InputError("specmoe whatif", 0, "no question",
                        "--set PATH=VALUE, --sensitivity or --break-even PATH");
-    axis.values.push_back({fmt::format("{}", fmt::join(options.changes, ", ")), NAN, edits});
+    if (!edits.empty())
+      axis.values.push_back({fmt::format("{}", fmt::join(options.changes, ", ")), NAN, edits});
   }
   const Asking::Answer answer = asking.ask(std::move(axis));
   progress.clear();
-  if (options.sensitivity) {
+  if (json) {
+    fmt::print("{}", answer_json(answer));
+  } else if (options.sensitivity) {
     fmt::print("{}", tornado_table(answer));
     for (const std::string& each : left_out) fmt::print("left out: {}\n", each);
-    collect(answer.study, answer.plan, Journal(how.out / "journal", "study"), how.out);
+    collect(answer.study, answer.plan, Journal(how.out / "journal", how.writer), how.out);
     write_page({how.out / "study.h5"}, how.out / "report.html");
     fmt::print("\nPage: {}\n", (how.out / "report.html").string());
   } else {
@@ -89,7 +97,9 @@ void add_whatif_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("whatif", "Ask a scenario what would be otherwise if something else were");
-  command->add_option("scenario", options->scenario, "A scenario, e.g. scenarios/quickstart.yaml")
+  command
+      ->add_option("scenario", options->scenario,
+                   "A scenario, e.g. scenarios/quickstart.yaml, or a study, for its base")
       ->required();
   command
       ->add_option(
@@ -115,6 +125,22 @@ void add_whatif_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--out", options->out,
                       "Folder that keeps what was simulated; default results/whatif-<name of the scenario>");
+  command
+      ->add_option("--writer", options->writer, "A name of its own for each of several that share a folder")
+      ->check(CLI::Validator(
+          [](const std::string& name) {
+            return name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") !=
+                                       std::string::npos
+                       ? std::string("a-z, 0-9 and - only")
+                       : std::string();
+          },
+          "NAME"))
+      ->capture_default_str();
+  command
+      ->add_option("--format", options->format,
+                   "What to print; json: --set's answer, or without it the base alone")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
   command->add_option("--jobs", options->jobs, "Simulations at a time")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();

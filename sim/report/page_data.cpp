@@ -63,9 +63,11 @@ Json distribution(std::vector<double> durations, std::size_t points) {
   return out;
 }
 
-std::string page_data(const std::vector<std::filesystem::path>& files) {
-  Json page{
-      {"specmoe", version()}, {"live", nullptr}, {"results", Json::array()}, {"studies", Json::array()}};
+std::string page_data(const std::vector<std::filesystem::path>& files, const std::string& live) {
+  Json page{{"specmoe", version()},
+            {"live", Json::parse(live)},
+            {"results", Json::array()},
+            {"studies", Json::array()}};
   for (const auto& path : files) {
     const H5File file = H5File::open(path);
     const std::string format = file.has("/", "format") ? file.get_string("/", "format") : "";

@@ -1,8 +1,8 @@
 // What a run records: per step and per layer into HDF5 as it goes, totals in memory, and on request a timeline.
 //
 // results.h5 ("specmoe-results" version 1):
-//   /                      attributes: format, version, specmoe, simgrid, scenario, description, platform, model,
-//                          routing, seed, fingerprint (of all that the results depend on)
+//   /                      attributes: format, version, specmoe, simgrid, scenario, description, file (the scenario's, from
+//                          here), platform, model, routing, seed, fingerprint (of all that the results depend on)
 //   /scenario              text: the scenario file as read
 //   /notes                 text [note]
 //   /unverified            text [number]: numbers of the platform without a verified source

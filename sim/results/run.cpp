@@ -109,6 +109,7 @@ void join(const Scenario& scenario, const std::string& print, const std::vector<
     out.set("/", "simgrid", simgrid_version());
     out.set("/", "scenario", scenario.name);
     out.set("/", "description", scenario.description);
+    out.set("/", "file", fs::proximate(scenario.file, file.parent_path()).string());
     out.set("/", "platform", scenario.platform.name);
     out.set("/", "model", scenario.model.name);
     out.set("/", "routing", scenario.routing.open()->description());

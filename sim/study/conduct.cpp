@@ -42,7 +42,7 @@ StudyOutcome conduct(const Study& study, const Plan& plan, const Distribute& dis
                      const StudyOptions& options) {
   Journal journal(
       options.out / "journal",
-      options.shards == 1 ? "study" : fmt::format("shard-{}-of-{}", options.shard, options.shards));
+      options.shards == 1 ? options.writer : fmt::format("shard-{}-of-{}", options.shard, options.shards));
   StudyOutcome outcome;
   std::vector<std::int64_t> left;
   double all = 0, done = 0;

@@ -25,6 +25,8 @@ Distribute on_this_machine(int jobs);
 
 struct StudyOptions {
   std::filesystem::path out;
+  /// Under which the journal is written: of several processes with one folder, each needs its own.
+  std::string writer = "study";
   /// Of `shards` equal parts of the runs this one alone, and no collecting.
   int shard = 0, shards = 1;
   std::function<void(const std::string&)> say;

@@ -212,6 +212,26 @@ Study Study::load(const std::filesystem::path& file) {
   return study;
 }
 
+Study Study::base_of(const std::filesystem::path& file) {
+  const Yaml document = Yaml::load(file);
+  if (!document.find("scenario")) return of(document);
+  Study study = load(file);
+  std::erase_if(study.axes, [](const Axis& axis) { return axis.values.size() > 1; });
+  study.replications = 1;
+  study.by_requests = false;
+  study.baseline = {};
+  return study;
+}
+
+Yaml Study::document() const {
+  std::vector<Edit> fixed;
+  for (const Axis& axis : axes)
+    if (axis.values.size() == 1)
+      for (const Edit& edit : sort_edits(axis.values.front().edits).scenario)
+        if (!edit.path.starts_with("model.")) fixed.push_back(edit);
+  return apply_edits(scenario, fixed);
+}
+
 std::size_t Study::points() const {
   std::size_t count = 1;
   for (const Axis& axis : axes) count *= axis.values.size();

@@ -52,12 +52,16 @@ struct Study {
   static Study load(const std::filesystem::path& file);
   /// A study of one scenario without axes, to add some to.
   static Study of(const Yaml& scenario);
+  /// Likewise, of a scenario file, or of the base of a study file with what it sets for all its points.
+  static Study base_of(const std::filesystem::path& file);
 
   /// Of the grid; the last axis changes fastest.
   std::size_t points() const;
   /// Position on each axis.
   std::vector<std::size_t> places(std::size_t point) const;
   std::size_t point(const std::vector<std::size_t>& places) const;
+  /// The scenario's own keys after what all points change in them.
+  Yaml document() const;
   /// "batch 8, pcie x2"
   std::string label(std::size_t point) const;
   /// The seed of a replication.

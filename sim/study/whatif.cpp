@@ -14,22 +14,18 @@
 
 namespace specmoe {
 
-Asking::Asking(Yaml scenario, std::int64_t replications, StudyOptions options, Distribute distribute)
-    : scenario_(std::move(scenario)),
-      replications_(replications),
-      options_(std::move(options)),
-      distribute_(std::move(distribute)) {}
+Asking::Asking(Study base, StudyOptions options, Distribute distribute)
+    : base_(std::move(base)), options_(std::move(options)), distribute_(std::move(distribute)) {}
 
 Asking::Answer Asking::ask(Axis axis) const {
-  Study study = Study::of(scenario_);
-  study.replications = replications_;
+  Study study = base_;
   const std::string name = axis.name;
   study.axes.push_back(std::move(axis));
   if (study.points() > 1) study.baseline.axes[name] = 0;
   Plan plan = Plan::make(study);
   const StudyOutcome outcome = conduct(study, plan, distribute_, options_);
   if (!outcome.failures.empty()) throw std::runtime_error(outcome.failures.front());
-  const Journal journal(options_.out / "journal", "study");
+  const Journal journal(options_.out / "journal", options_.writer);
   std::vector<CellSummary> cells = summarise(study, plan, [&](std::size_t run) {
     return RunResult::parse(journal.read(plan.runs[run].key)).summary;
   });
@@ -44,8 +40,17 @@ Edit parse_edit(const std::string& text) {
   return {text.substr(0, equals), Yaml::parse(text.substr(equals + 1), "--set " + text)};
 }
 
-std::vector<std::string> sensitivity_paths(const Yaml& document) {
-  const Scenario scenario = Scenario::read(document, {});
+std::vector<std::string> paths_of_key(const Yaml& scenario, const std::string& key) {
+  std::vector<std::string> paths;
+  if (scenario.at(key)) paths.push_back(key);
+  if (const auto strategies = scenario.find("strategies"))
+    for (const Yaml& strategy : strategies->items())
+      if (strategy.at(key)) paths.push_back(fmt::format("strategies[{}].{}", strategy["name"].text(), key));
+  return paths;
+}
+
+std::vector<std::string> sensitivity_paths(const Study& base) {
+  const Scenario scenario = Scenario::read(base.scenario, base.edits(0, 0));
   const EngineSettings& s = scenario.strategies.front().settings;
   const Platform& platform = scenario.platform;
   const Device& gpu = platform[s.gpu];
@@ -64,16 +69,12 @@ std::vector<std::string> sensitivity_paths(const Yaml& document) {
     paths.push_back(device + ".host_calls." + call);
   for (const char* kernel : {"gemm", "grouped_gemm", "attention", "elementwise", "top_k"})
     paths.push_back(device + ".kernels." + kernel + ".floor");
-  if (document.at("cache.capacity")) paths.push_back("cache.capacity");
-  if (document.at("prefetch.accuracy")) paths.push_back("prefetch.accuracy");
-  if (const auto strategies = document.find("strategies"))
-    for (const Yaml& strategy : strategies->items())
-      for (const char* key : {"prefetch.accuracy", "cache.capacity"})
-        if (strategy.at(key)) paths.push_back(fmt::format("strategies[{}].{}", strategy["name"].text(), key));
+  for (const char* key : {"cache.capacity", "prefetch.accuracy"})
+    for (std::string& path : paths_of_key(base.document(), key)) paths.push_back(std::move(path));
   return paths;
 }
 
-Axis sensitivity_axis(const Yaml& scenario, const std::vector<std::string>& paths, double factor,
+Axis sensitivity_axis(const Study& base, const std::vector<std::string>& paths, double factor,
                       std::vector<std::string>& left_out) {
   Axis axis{"change", "", {}, true, true};
   axis.values.push_back({"base", NAN, {}});
@@ -81,12 +82,14 @@ Axis sensitivity_axis(const Yaml& scenario, const std::vector<std::string>& path
     std::vector<AxisValue> both;
     for (const double f : {1 / factor, factor}) {
       const std::string text = fmt::format("x{:.4g}", f);
-      both.push_back({path + " " + text, std::stod(text.substr(1)), {{path, scenario.replaced(text)}}});
+      both.push_back({path + " " + text, std::stod(text.substr(1)), {{path, base.scenario.replaced(text)}}});
     }
     try {
       for (const AxisValue& value : both) {
         std::vector<RefusedStrategy> refused;
-        Scenario::read(scenario, value.edits, &refused);
+        std::vector<Edit> edits = base.edits(0, 0);
+        edits.insert(edits.end(), value.edits.begin(), value.edits.end());
+        Scenario::read(base.scenario, edits, &refused);
       }
       axis.values.insert(axis.values.end(), both.begin(), both.end());
     } catch (const InputError& error) {

@@ -20,17 +20,15 @@ class Asking {
     std::vector<CellSummary> cells;
   };
 
-  Asking(Yaml scenario, std::int64_t replications, StudyOptions options, Distribute distribute);
+  /// @param base without axes of more than one value.
+  Asking(Study base, StudyOptions options, Distribute distribute);
 
   /// All values of an axis beside each other; the first is the base of the comparison.
   /// @throws std::runtime_error if a simulation fails
   Answer ask(Axis axis) const;
-  const Yaml& scenario() const { return scenario_; }
-  const StudyOptions& options() const { return options_; }
 
  private:
-  Yaml scenario_;
-  std::int64_t replications_;
+  Study base_;
   StudyOptions options_;
   Distribute distribute_;
 };
@@ -39,12 +37,20 @@ class Asking {
 Edit parse_edit(const std::string& text);
 
 /// What a scenario's machine is described by and its engine given: links, memories, rates, host calls, accuracies.
-std::vector<std::string> sensitivity_paths(const Yaml& scenario);
+std::vector<std::string> sensitivity_paths(const Study& base);
+/// The keys of a scenario that hold for its strategies ("cache.capacity"), its own and those that strategies have.
+std::vector<std::string> paths_of_key(const Yaml& scenario, const std::string& key);
 /// Of a base and, for each path, a value with each of two factors; paths that a factor cannot change are left out.
-Axis sensitivity_axis(const Yaml& scenario, const std::vector<std::string>& paths, double factor,
+Axis sensitivity_axis(const Study& base, const std::vector<std::string>& paths, double factor,
                       std::vector<std::string>& left_out);
 /// For each strategy, the paths by how much they move TPOT, the most first, with a bar for each side.
 std::string tornado_table(const Asking::Answer& answer);
+
+/// The first value of the axis as "base", the second as "changed" (null if there is none): {"platform", "model",
+/// "batch", "capacity_share", "strategies": [{"strategy", "refused": why it cannot run or null, "tpot" and "ttft" in s,
+/// "tokens_per_second", "hit_rate" as a share of 1, "energy_per_token" in J, "peak_gpu_memory" in B}]}. Numbers are
+/// means over replications, null where there are none.
+std::string answer_json(const Asking::Answer& answer);
 
 struct BreakEven {
   /// Where both are equally fast, in the unit of the bounds; none if the same one is faster at both.

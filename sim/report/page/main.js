@@ -33,7 +33,7 @@ function notesSection(parent) {
 function start(page) {
   model = buildModel(page);
   const main = document.getElementById('main'), contents = document.getElementById('contents');
-  const title = model.sources.map((source) => source.title).join(', ');
+  const title = model.sources.map((source) => source.title).join(', ') || page.live.scenario;
   document.title = `${title}: SpecMoE report`;
   document.getElementById('title').textContent = title;
   const updates = [], absent = [];
@@ -41,9 +41,11 @@ function start(page) {
     updates.forEach((change) => change?.());
     figures.forEach((figure) => figure.update());
   };
+  if (page.live?.description) document.getElementById('subtitle').textContent = page.live.description;
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   buildFilters(document.getElementById('filter-groups'), update);
-  for (const {id, title: name, short, missing, build} of SECTIONS) {
+  const shown = [...(page.live ? [exploreSection] : []), ...(model.sources.length ? SECTIONS : [])];
+  for (const {id, title: name, short, missing, build} of shown) {
     const why = missing();
     if (why) {
       absent.push(element('li', {}, `${name}: ${why}.`));
@@ -60,8 +62,9 @@ function start(page) {
   if (absent.length)
     main.append(element(
         'section', {id: 'absent'}, element('h2', {}, 'Not in this data'), element('ul', {}, ...absent)));
-  notesSection(main);
-  document.getElementById('footer').textContent =
+  if (model.sources.length) notesSection(main);
+  document.getElementById('footer').textContent = page.live ?
+      `Served by specmoe ${page.specmoe} on this machine; it asks no other.` :
       `Written by specmoe ${page.specmoe}. Everything is in this file; it asks no network.`;
   watchTheme(document.getElementById('theme'), update);
   // Labels wrap by the width, which a turned phone changes.
@@ -74,9 +77,4 @@ function start(page) {
   globalThis.specmoePage = {model, figures};
 }
 
-// A page that specmoe serves has an address in `live` and gets its data from there; a file has them in it.
-const embedded = JSON.parse(document.getElementById('data').textContent);
-if (embedded.live)
-  fetch(embedded.live).then((answer) => answer.json()).then(start);
-else
-  start(embedded);
+start(JSON.parse(document.getElementById('data').textContent));
