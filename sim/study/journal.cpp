@@ -29,6 +29,15 @@ std::uint64_t check_of(std::uint64_t key, const std::string& result) {
   return fnv1a(std::as_bytes(std::span(result)), fnv1a(std::as_bytes(std::span(&key, 1))));
 }
 
+// The children of a study that was just killed hold its lock until they are gone too, which takes milliseconds.
+bool lock(int file) {
+  for (int i = 0; i < 100; ++i) {
+    if (::flock(file, LOCK_EX | LOCK_NB) == 0) return true;
+    ::usleep(20'000);
+  }
+  return false;
+}
+
 bool read_all(int file, void* into, std::size_t size, std::int64_t offset) {
   auto* to = static_cast<char*>(into);
   while (size > 0) {
@@ -54,7 +63,7 @@ Journal::Journal(const std::filesystem::path& folder, const std::string& writer)
     throw InputError(own.string(), 0, "cannot be written", "a writable place, or another --out");
   files_.push_back(file);
   names_.push_back(own);
-  if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock(file)) {
     ::close(file);
     throw InputError(own.string(), 0, "another study is writing here", "its end, or another --out");
   }
