@@ -6,6 +6,8 @@
 #include <cmath>
 #include <span>
 
+#include "sim/base/csv.hpp"
+
 namespace specmoe {
 
 namespace {
@@ -61,16 +63,11 @@ std::string compare_csv(const std::vector<ComparedRow>& rows) {
   for (const char* name : {"tokens_per_second", "of_lru", "hit_rate", "bytes_per_token"})
     text += fmt::format(",{0},{0}_low,{0}_high", name);
   text += "\n";
-  const auto quoted = [](const std::string& field) {
-    std::string out = "\"";
-    for (const char c : field) out += c == '"' ? "\"\"" : std::string(1, c);
-    return out + "\"";
-  };
   for (const ComparedRow& row : rows) {
-    text += fmt::format("{},{},{},{},{},{}", row.platform,
-                        std::isnan(row.share) ? "" : fmt::format("{:.4g}", row.share),
-                        row.refused.empty() ? std::to_string(row.capacity.count) : "", quoted(row.strategy),
-                        row.frame ? 1 : 0, row.refused.empty() ? "" : quoted(row.refused));
+    text += fmt::format(
+        "{},{},{},{},{},{}", row.platform, std::isnan(row.share) ? "" : fmt::format("{:.4g}", row.share),
+        row.refused.empty() ? std::to_string(row.capacity.count) : "", csv_field(row.strategy),
+        row.frame ? 1 : 0, row.refused.empty() ? "" : csv_field(row.refused));
     for (const Estimate* i : {&row.tokens_per_second, &row.gain, &row.hit_rate, &row.bytes_per_token})
       for (const double x : {i->value, i->low, i->high})
         text += row.refused.empty() && std::isfinite(x) ? fmt::format(",{:.6g}", x) : ",";

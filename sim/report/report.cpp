@@ -176,11 +176,10 @@ std::string as_json(const ResultsOverview& overview) {
 std::string as_csv(const ResultsOverview& overview) {
   std::string head, body;
   for (const auto& [name, summary] : overview.runs) {
-    std::string names, values, quoted;
-    for (const char c : name) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    std::string names, values;
     for_each_field(summary, ToCsv{names, values});
     head = "strategy" + names + "\n";
-    body += "\"" + quoted + "\"" + values + "\n";
+    body += csv_field(name) + values + "\n";
   }
   return head + body;
 }

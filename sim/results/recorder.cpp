@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "sim/base/statistics.hpp"
 
@@ -126,8 +127,7 @@ void Recorder::step_ended(const StepRecord& step) {
   // A prompt's last prefill step makes the first token; an encoder's is made by the decoder's first step.
   const bool after_encoder = in_prefill_ && !step.prefill && scenario_.model.encoder_decoder();
   const std::int64_t first = after_encoder ? step.sequences : step.first_tokens;
-  first_token_time_ += static_cast<double>(first) * (step.end.value - batch_start_);
-  first_tokens_ += first;
+  first_tokens_.insert(first_tokens_.end(), static_cast<std::size_t>(first), step.end.value - batch_start_);
   in_prefill_ = step.prefill;
   if (!step.prefill) {
     const double duration = step.duration().value;
@@ -199,9 +199,13 @@ RunSummary Recorder::finish(const SimulationEnd& end) {
   RunSummary& s = summary_;
   const auto steps = static_cast<double>(decode_durations_.size());
   s.total_time = end.date.value;
-  s.ttft = ratio(first_token_time_, static_cast<double>(first_tokens_));
+  s.ttft = ratio(std::accumulate(first_tokens_.begin(), first_tokens_.end(), 0.0),
+                 static_cast<double>(first_tokens_.size()));
+  s.ttft_p50 = quantile(first_tokens_, 0.50);
+  s.ttft_p99 = quantile(first_tokens_, 0.99);
   s.tpot = ratio(token_time_, static_cast<double>(s.decoded_tokens));
   s.tpot_p50 = quantile(decode_durations_, 0.50);
+  s.tpot_p95 = quantile(decode_durations_, 0.95);
   s.tpot_p99 = quantile(decode_durations_, 0.99);
   s.tokens_per_second = ratio(static_cast<double>(s.decoded_tokens), decode_time_);
   s.hit_rate = ratio(static_cast<double>(decode_hits_), static_cast<double>(decode_accesses_));

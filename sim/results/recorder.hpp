@@ -99,10 +99,10 @@ class Recorder : public EngineObserver, public MachineObserver {
   double decode_time_ = 0, token_time_ = 0, stall_ = 0, wait_ = 0, path_ = 0, predictor_time_ = 0,
          decode_energy_ = 0;
   std::int64_t decode_routed_ = 0, decode_accesses_ = 0, decode_hits_ = 0, decode_late_ = 0;
-  // Dates of the batch whose prompts are being computed, and what its requests have waited so far.
+  // Dates of the batch whose prompts are being computed, and what each request has waited for its first token, s.
   bool in_prefill_ = false;
-  std::int64_t first_tokens_ = 0;
-  double batch_start_ = 0, first_token_time_ = 0;
+  std::vector<double> first_tokens_;
+  double batch_start_ = 0;
   double predictor_ = 0;  // kernels since the last step
   EnergyUse energy_;
   double energy_before_ = 0;  // all that was drawn until the last step's end

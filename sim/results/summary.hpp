@@ -13,9 +13,10 @@ struct RunSummary {
   double total_time = 0;
   /// Mean over requests: from the start of its batch to its first token.
   double ttft = 0;
-  /// Mean over decoded tokens of the duration of their step; and the 50th and 99th percentile over decode
-  /// steps.
-  double tpot = 0, tpot_p50 = 0, tpot_p99 = 0;
+  /// The 50th and 99th percentile of the same.
+  double ttft_p50 = 0, ttft_p99 = 0;
+  /// Mean over decoded tokens of the duration of their step; and percentiles over decode steps.
+  double tpot = 0, tpot_p50 = 0, tpot_p95 = 0, tpot_p99 = 0;
   /// Decoded tokens a second of decoding.
   double tokens_per_second = 0;
   /// Of accesses in decode, and in all steps.
@@ -44,8 +45,11 @@ template <class Summary, class Visit>
 void for_each_field(Summary& s, Visit&& visit) {
   visit("total_time", s.total_time);
   visit("ttft", s.ttft);
+  visit("ttft_p50", s.ttft_p50);
+  visit("ttft_p99", s.ttft_p99);
   visit("tpot", s.tpot);
   visit("tpot_p50", s.tpot_p50);
+  visit("tpot_p95", s.tpot_p95);
   visit("tpot_p99", s.tpot_p99);
   visit("tokens_per_second", s.tokens_per_second);
   visit("hit_rate", s.hit_rate);

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "sim/base/build_info.hpp"
+#include "sim/base/csv.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/unfinished_file.hpp"
 #include "sim/machine/machine.hpp"
@@ -137,8 +138,8 @@ class RunColumns {
     seed_.append(study.seed(run.replication));
     strategies_.push_back(strategy);
     csv_.print("{},{},{},{},{}", strategies_.size() - 1,
-               quoted(study.label(static_cast<std::size_t>(run.point))), quoted(strategy), run.replication,
-               study.seed(run.replication));
+               csv_field(study.label(static_cast<std::size_t>(run.point))), csv_field(strategy),
+               run.replication, study.seed(run.replication));
     std::size_t i = 0;
     for_each_field(result.summary, [&](const char*, const auto& field) {
       const double number = as_number(field);
@@ -160,12 +161,6 @@ class RunColumns {
   }
 
  private:
-  static std::string quoted(const std::string& field) {
-    std::string out = "\"";
-    for (const char c : field) out += c == '"' ? "\"\"" : std::string(1, c);
-    return out + "\"";
-  }
-
   H5File& file_;
   fmt::ostream csv_;
   H5Growing point_, replication_, seed_, first_, count_, duration_;

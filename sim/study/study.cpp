@@ -259,8 +259,8 @@ std::string Study::label(std::size_t point) const {
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (axes[i].values.size() == 1) continue;
     const std::string& value = axes[i].values[at[i]].label;
-    label += fmt::format("{}{}{}", label.empty() ? "" : ", ", axes[i].speaks ? "" : axes[i].name + " ",
-                         value);
+    label +=
+        fmt::format("{}{}{}", label.empty() ? "" : ", ", axes[i].speaks ? "" : axes[i].name + " ", value);
   }
   return label;
 }
