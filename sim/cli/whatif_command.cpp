@@ -60,7 +60,7 @@ void run(const Options& options) {
                  found.at_low > 1 ? options.strategy : options.against);
     return;
   }
-  Axis axis{"what if", "", {{"as it is", NAN, {}}}};
+  Axis axis{"what if", "", {{"as it is", NAN, {}}}, true};
   std::vector<std::string> left_out;
   if (options.sensitivity) {
     if (!edits.empty())

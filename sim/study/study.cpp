@@ -88,6 +88,7 @@ Axis read_axis(const std::string& name, const Yaml& y) {
   } else if (y.find("variants")) {
     y.allow_only({"variants"});
     axis.path.clear();
+    axis.speaks = true;
     for (const auto& [label, changes] : y["variants"].entries()) {
       AxisValue value{label, std::numeric_limits<double>::quiet_NaN(), {}};
       if (!(changes.is_scalar() && changes.written().empty()))
@@ -112,7 +113,7 @@ Axis read_axis(const std::string& name, const Yaml& y) {
   } else if (y.find("one_at_a_time")) {
     y.allow_only({"one_at_a_time", "factors"});
     axis.path.clear();
-    axis.one_at_a_time = true;
+    axis.one_at_a_time = axis.speaks = true;
     axis.values.push_back({"base", std::numeric_limits<double>::quiet_NaN(), {}});
     for (const Yaml& path : y["one_at_a_time"].items())
       for (const Yaml& factor : y["factors"].items()) {
@@ -258,7 +259,7 @@ std::string Study::label(std::size_t point) const {
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (axes[i].values.size() == 1) continue;
     const std::string& value = axes[i].values[at[i]].label;
-    label += fmt::format("{}{}{}", label.empty() ? "" : ", ", axes[i].path.empty() ? "" : axes[i].name + " ",
+    label += fmt::format("{}{}{}", label.empty() ? "" : ", ", axes[i].speaks ? "" : axes[i].name + " ",
                          value);
   }
   return label;

@@ -25,6 +25,8 @@ struct Axis {
   /// The path that all values change; empty where they change several, or different ones.
   std::string path;
   std::vector<AxisValue> values;
+  /// Its values tell what they are without its name.
+  bool speaks = false;
   /// The first value changes nothing, each other one path by a factor.
   bool one_at_a_time = false;
 };

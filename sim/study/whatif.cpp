@@ -76,7 +76,7 @@ std::vector<std::string> sensitivity_paths(const Study& base) {
 
 Axis sensitivity_axis(const Study& base, const std::vector<std::string>& paths, double factor,
                       std::vector<std::string>& left_out) {
-  Axis axis{"change", "", {}, true};
+  Axis axis{"change", "", {}, true, true};
   axis.values.push_back({"base", NAN, {}});
   for (const std::string& path : paths) {
     std::vector<AxisValue> both;

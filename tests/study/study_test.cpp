@@ -62,7 +62,7 @@ TEST_CASE("study: axes as lists, ranges, ranges on a log scale, zipped, as varia
   CHECK(study.axes[5].values[1].edits.size() == 2);
   CHECK(study.points() == 2 * 3 * 7 * 3 * 2 * 2);
   // The last axis changes fastest.
-  CHECK(study.label(1) == "workload.batch 1, a 1 GB, b 1, c 0.5, 4 / 8, PCIe 6");
+  CHECK(study.label(1) == "workload.batch 1, a 1 GB, b 1, c 0.5, z 4 / 8, PCIe 6");
   CHECK(study.point(study.places(77)) == 77);
 }
 
