@@ -309,8 +309,9 @@ const exploreSection = {
       clearTimeout(timer);
       timer = setTimeout(ask, DEBOUNCE_MS);
     });
-    parent.append(element('div', {class: 'explore'}, controls.root, busy, problem, text));
-    new Figure(parent, {
+    const charts = element('div', {class: 'figures explore'});
+    parent.append(element('div', {class: 'explore'}, controls.root, busy, problem, text), charts);
+    new Figure(charts, {
       id: 'explore-speed',
       title: 'Strategies, as they are and changed',
       content: ({metric}) => exploreBars(state.answer, metric),
@@ -321,7 +322,7 @@ const exploreSection = {
       }],
     });
     new Figure(
-        parent,
+        charts,
         {id: 'explore-hits', title: 'Hit rate', content: () => exploreBars(state.answer, 'hit_rate')});
     ask();
   },
