@@ -11,12 +11,4 @@ std::filesystem::path home() {
   return set && *set ? set : SPECMOE_SOURCE_DIR;
 }
 
-std::filesystem::path program() {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  const fs::path own = fs::read_symlink("/proc/self/exe", ignored);
-  const fs::path beside = own.parent_path() / "specmoe";
-  return fs::is_regular_file(beside, ignored) ? beside : own;
-}
-
 }  // namespace specmoe

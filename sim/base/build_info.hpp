@@ -8,7 +8,7 @@ namespace specmoe {
 std::string version();
 /// Where platforms/, scenarios/ and models/moe/specs/ are: $SPECMOE_HOME, or the source tree of the build.
 std::filesystem::path home();
-/// The executable whose code simulates: `specmoe` beside this one, or else this one.
-std::filesystem::path program();
+/// A hash of the sources that simulate, the same in all programs built from them.
+std::string sources();
 
 }  // namespace specmoe

@@ -58,7 +58,12 @@ Child start(const IsolatedWork& work, std::size_t index) {
   std::fflush(nullptr);  // so that the child does not print the parent's buffer again
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid < 0) throw std::runtime_error(std::string("fork: ") + std::strerror(errno));
+  if (pid < 0) {
+    const int why = errno;
+    ::close(ends[0]);
+    ::close(ends[1]);
+    throw std::runtime_error(std::string("fork: ") + std::strerror(why));
+  }
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody would read the result of an orphan
     if (::getppid() != parent) ::_exit(1);
@@ -97,12 +102,23 @@ void run_isolated(const IsolatedStream& stream, int jobs) {
   if (jobs < 1) throw std::logic_error("run_isolated: at least one job");
   std::vector<Child> running;
   std::size_t started = 0;
+  IsolatedWork next;  // asked for and not started yet
   bool more = true;
   for (;;) {
     while (more && static_cast<int>(running.size()) < jobs) {
-      const IsolatedWork work = stream.next();
-      more = static_cast<bool>(work);
-      if (more) running.push_back(start(work, started++));
+      if (!next) next = stream.next();
+      more = static_cast<bool>(next);
+      if (!more) break;
+      try {
+        running.push_back(start(next, started));
+      } catch (const std::runtime_error&) {
+        if (running.empty()) throw;
+        jobs = static_cast<int>(
+            running.size());  // the system gives no more files or processes: go on with fewer
+        break;
+      }
+      ++started;
+      next = nullptr;
     }
     if (running.empty()) return;
     std::vector<pollfd> polled;

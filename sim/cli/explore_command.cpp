@@ -104,7 +104,7 @@ void explore(const Options& options) {
                             settings.offer.json());
   // Two ask at a time.
   const unsigned jobs = std::max(1u, std::thread::hardware_concurrency() / kMostRunning);
-  settings.command = {program().string(),
+  settings.command = {std::filesystem::read_symlink("/proc/self/exe").string(),
                       "whatif",
                       fs::absolute(scenario).string(),
                       "--format",

@@ -89,6 +89,8 @@ int run(int argc, char** argv, int rank) {
     if (ranks < 2)
       throw InputError("specmoe-mpi", 0, "one rank",
                        "at least two: rank 0 only hands out runs (mpirun -n N)");
+    if (command.plan_only || !command.shard.empty())
+      throw InputError("specmoe-mpi", 0, "--plan or --shard", "specmoe study for those");
     if (rank == 0) {
       run_study(command, distribute);
     } else {
@@ -118,7 +120,7 @@ int main(int argc, char** argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   const int status = specmoe::run(argc, argv, rank);
   // Ranks that wait for this one would wait for ever.
-  if (status == 1) MPI_Abort(MPI_COMM_WORLD, status);
+  if (status != 0) MPI_Abort(MPI_COMM_WORLD, status);
   MPI_Finalize();
   return status;
 }

@@ -139,7 +139,9 @@ void set_share(Scenario& scenario, double share, std::vector<RefusedStrategy>& r
                                       gigabytes(least + s.predictor_memory()))});
     return !refused.empty() && refused.back().name == strategy.name;
   });
-  scenario.text += fmt::format("\n# compared with caches of {} of all experts' bytes\n", share);
+  const std::string sizes = fmt::format("\n# compared with caches of {} of all experts' bytes\n", share);
+  scenario.text += sizes;
+  scenario.identity += sizes;
 }
 
 std::vector<ComparedRow> compare_block(int block, Scenario scenario, std::optional<double> share,

@@ -77,14 +77,23 @@ Yaml apply_edits(Yaml document, const std::vector<Edit>& edits) {
       document = apply(document, edit);
       continue;
     }
-    const auto number = [&] { return document.at(paths.front() + ".value"); };
-    const auto before = number();
+    // What both directions have together.
+    const auto sum = [&] {
+      double all = 0;
+      for (const std::string& path : paths) {
+        const auto entry = document.at(path);
+        const auto number = entry && entry->is_map() ? entry->find("value") : entry;
+        if (!number) fail(edit, "a link with a number in both directions");
+        all += edit.path.ends_with(".bandwidth") ? number->bandwidth().value : 0;
+      }
+      return all;
+    };
+    const double before = sum();
     for (const std::string& path : paths) document = apply(document, {path, edit.value});
     const std::string duplex = edit.path.substr(0, edit.path.rfind('.')) + ".duplex";
-    if (!edit.path.ends_with(".bandwidth") || !document.at(duplex)) continue;
     // Both ways at once as much faster as one way.
-    const double factor = number()->bandwidth().value / before->bandwidth().value;
-    document = apply(document, {duplex, edit.value.replaced(fmt::format("x{}", factor))});
+    if (edit.path.ends_with(".bandwidth") && document.at(duplex))
+      document = apply(document, {duplex, edit.value.replaced(fmt::format("x{}", sum() / before))});
   }
   return document;
 }

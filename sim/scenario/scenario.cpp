@@ -374,6 +374,10 @@ Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
   scenario.file = document.file();
   scenario.text = document.source_text();
   for (const Edit& edit : edits) scenario.text += fmt::format("# {}: {}\n", edit.path, edit.value.written());
+  scenario.identity = document.written();
+  for (const auto* changes : {&sorted.platform, &sorted.model})
+    for (const Edit& edit : *changes)
+      scenario.identity += fmt::format("\n{}: {}", edit.path, edit.value.written());
   scenario.name = document["name"].text();
   if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
       !std::isalnum(static_cast<unsigned char>(scenario.name.front())) || scenario.name.size() > 100)

@@ -45,6 +45,8 @@ struct RoutingOrigin {
 struct Scenario {
   std::string name, description;
   std::string text;  // as read
+  /// What of the scenario and its edits the results depend on: all of it, without comments and spelling.
+  std::string identity;
   std::string file;
   std::uint64_t seed = 0;
   Platform platform;

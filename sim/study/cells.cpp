@@ -37,21 +37,30 @@ Estimate mean_of(const std::vector<double>& values, const Random& random) {
       random);
 }
 
-// The cell that a cell is compared with; none for the baseline itself, and where it cannot run.
-const StudyCell* baseline_of(const Study& study, const Plan& plan, const StudyCell& cell) {
-  if (!study.baseline.any()) return nullptr;
+// Point and strategy that a cell is compared with.
+std::pair<std::int32_t, std::int32_t> baseline_place(const Study& study, const Plan& plan,
+                                                     const StudyCell& cell) {
   auto places = study.places(static_cast<std::size_t>(cell.point));
   for (std::size_t i = 0; i < places.size(); ++i)
     if (const auto found = study.baseline.axes.find(study.axes[i].name); found != study.baseline.axes.end())
       places[i] = found->second;
-  const auto point = static_cast<std::int32_t>(study.point(places));
   const std::string& name = study.baseline.strategy;
   const auto strategy =
       name.empty()
           ? cell.strategy
           : static_cast<std::int32_t>(std::find(plan.strategies.begin(), plan.strategies.end(), name) -
                                       plan.strategies.begin());
-  if (point == cell.point && strategy == cell.strategy) return nullptr;
+  return {static_cast<std::int32_t>(study.point(places)), strategy};
+}
+
+bool is_baseline(const Study& study, const Plan& plan, const StudyCell& cell) {
+  return baseline_place(study, plan, cell) == std::pair(cell.point, cell.strategy);
+}
+
+// None for the baseline itself, and where it cannot run.
+const StudyCell* baseline_of(const Study& study, const Plan& plan, const StudyCell& cell) {
+  if (!study.baseline.any() || is_baseline(study, plan, cell)) return nullptr;
+  const auto [point, strategy] = baseline_place(study, plan, cell);
   const auto first = std::lower_bound(plan.cells.begin(), plan.cells.end(), point,
                                       [](const StudyCell& c, std::int32_t p) { return c.point < p; });
   for (auto each = first; each != plan.cells.end() && each->point == point; ++each)
@@ -102,7 +111,8 @@ std::vector<CellSummary> summarise(const Study& study, const Plan& plan,
 
 std::string study_table(const Study& study, const Plan& plan, const std::vector<CellSummary>& cells,
                         std::size_t most) {
-  std::size_t label_width = 5, name_width = 8, shown = std::min(most, cells.size()), refused = 0, same = 0;
+  std::size_t label_width = 5, name_width = 8, shown = std::min(most, cells.size()), refused = 0, same = 0,
+              alone = 0;
   for (std::size_t c = 0; c < shown; ++c) {
     label_width = std::max(label_width, study.label(static_cast<std::size_t>(plan.cells[c].point)).size());
     name_width =
@@ -117,6 +127,8 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
     const auto& m = cells[c].metrics;
     refused += !cell.refused.empty();
     same += cell.refused.empty() && study.replications > 1 && m[0].degenerate;
+    alone += study.baseline.any() && cell.refused.empty() && std::isnan(cells[c].gain.value) &&
+             !is_baseline(study, plan, cell);
     if (c >= shown) continue;
     text += fmt::format("{:<{}}  {:<{}}", study.label(static_cast<std::size_t>(cell.point)), label_width,
                         plan.strategies[static_cast<std::size_t>(cell.strategy)], name_width);
@@ -139,6 +151,7 @@ std::string study_table(const Study& study, const Plan& plan, const std::vector<
   if (same > 0)
     text += fmt::format("warning: {} cells do not vary over replications: no interval can be made of them\n",
                         same);
+  if (alone > 0) text += fmt::format("warning: {} cells have no baseline: it cannot run there\n", alone);
   if (refused > 0) text += fmt::format("{} cells cannot run; study.h5 says why of each\n", refused);
   return text;
 }

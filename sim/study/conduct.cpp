@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
@@ -45,11 +46,13 @@ StudyOutcome conduct(const Study& study, const Plan& plan, const Distribute& dis
       options.shards == 1 ? options.writer : fmt::format("shard-{}-of-{}", options.shard, options.shards));
   StudyOutcome outcome;
   std::vector<std::int64_t> left;
+  std::unordered_set<std::uint64_t> wanted;
   double all = 0, done = 0;
   for (std::size_t i = 0; i < plan.runs.size(); ++i) {
     if (static_cast<int>(i % static_cast<std::size_t>(options.shards)) != options.shard) continue;
     ++outcome.runs;
-    if (journal.has(plan.runs[i].key)) {
+    // Points may be the same scenario.
+    if (journal.has(plan.runs[i].key) || !wanted.insert(plan.runs[i].key).second) {
       ++outcome.found;
       continue;
     }
@@ -66,23 +69,23 @@ StudyOutcome conduct(const Study& study, const Plan& plan, const Distribute& dis
   const auto tick = [&] {
     if (options.progress && all > 0) options.progress(done / all);
   };
-  if (!left.empty())
-    distribute(study, plan,
-               {[&] { return given < left.size() ? left[given++] : std::int64_t{-1}; },
-                [&](std::int64_t run, const std::string& result) {
-                  journal.append(plan.runs[static_cast<std::size_t>(run)].key, result);
-                  ++outcome.simulated;
-                  done += weight(run);
-                },
-                [&](std::int64_t run, const std::string& why) {
-                  const StudyRun& r = plan.runs[static_cast<std::size_t>(run)];
-                  outcome.failures.push_back(fmt::format(
-                      "{}{}{}, replication {}: {}", study.label(static_cast<std::size_t>(r.point)),
-                      study.label(static_cast<std::size_t>(r.point)).empty() ? "" : ", ",
-                      plan.strategies[static_cast<std::size_t>(r.strategy)], r.replication, why));
-                  done += weight(run);
-                },
-                tick});
+  // Also where nothing is left: others may wait for work.
+  distribute(study, plan,
+             {[&] { return given < left.size() ? left[given++] : std::int64_t{-1}; },
+              [&](std::int64_t run, const std::string& result) {
+                journal.append(plan.runs[static_cast<std::size_t>(run)].key, result);
+                ++outcome.simulated;
+                done += weight(run);
+              },
+              [&](std::int64_t run, const std::string& why) {
+                const StudyRun& r = plan.runs[static_cast<std::size_t>(run)];
+                outcome.failures.push_back(
+                    fmt::format("{}{}{}, replication {}: {}", study.label(static_cast<std::size_t>(r.point)),
+                                study.label(static_cast<std::size_t>(r.point)).empty() ? "" : ", ",
+                                plan.strategies[static_cast<std::size_t>(r.strategy)], r.replication, why));
+                done += weight(run);
+              },
+              tick});
   return outcome;
 }
 

@@ -93,11 +93,11 @@ std::int64_t Journal::index(std::uint32_t file) {
   while (read_all(files_[file], &head, sizeof head, at)) {
     if (head.magic != Head().magic || head.size > kMostBytes) break;
     result.resize(head.size);
-    if (!read_all(files_[file], result.data(), result.size(), at + static_cast<std::int64_t>(sizeof head)) ||
-        check_of(head.key, result) != head.check)
+    if (!read_all(files_[file], result.data(), result.size(), at + static_cast<std::int64_t>(sizeof head)))
       break;
     at += static_cast<std::int64_t>(sizeof head);
-    places_.emplace(head.key, Place{file, head.size, at});
+    if (check_of(head.key, result) == head.check)
+      places_.insert_or_assign(head.key, Place{file, head.size, at});
     at += head.size;
   }
   return at;

@@ -9,8 +9,8 @@
 namespace specmoe {
 
 /// Results under the key of all that they depend on. A folder of files that only grow, one for each writer: several
-/// processes may write side by side, each under its own name. A record that was cut short, or damaged, and what comes
-/// after it in its file count as not there.
+/// processes may write side by side, each under its own name. A record that was cut short or damaged counts as not
+/// there, and so does what follows a head that is damaged.
 class Journal {
  public:
   /// @param writer the name of the file that this process writes.

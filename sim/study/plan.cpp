@@ -58,6 +58,11 @@ void take(const char*& at, T& value) {
 Plan Plan::make(const Study& study, const std::function<void(double)>& progress) {
   Plan plan;
   const std::size_t points = study.points();
+  for (const Axis& axis : study.axes)
+    for (const AxisValue& value : axis.values)
+      for (const Edit& edit : value.edits)
+        if (edit.path == "seed")
+          edit.value.fail("replications, which change the seed; or another seed in the scenario");
   for (std::size_t point = 0; point < points; ++point) {
     if (progress) progress(static_cast<double>(point) / static_cast<double>(points));
     std::vector<RefusedStrategy> refused;
@@ -72,6 +77,7 @@ Plan Plan::make(const Study& study, const std::function<void(double)>& progress)
       const EngineSettings& s = scenario.strategies.front().settings;
       info.capacity_share = s.cache_capacity / all_experts(scenario, s);
     }
+    info.inputs = fingerprint_of_inputs(scenario);
     plan.points.push_back(std::move(info));
     const std::string print = fingerprint(scenario);
     const double weight = weight_of(scenario);
@@ -124,6 +130,9 @@ RunResult RunResult::parse(const std::string& bytes) {
 RunResult simulate_run(const Study& study, const Plan& plan, const StudyRun& run) {
   std::vector<RefusedStrategy> refused;
   const Scenario scenario = read_point(study, static_cast<std::size_t>(run.point), run.replication, refused);
+  if (fingerprint_of_inputs(scenario) != plan.points[static_cast<std::size_t>(run.point)].inputs)
+    throw InputError(scenario.file, 0, "a file that it names has changed while the study ran",
+                     "the same command again");
   const std::string& name = plan.strategies[static_cast<std::size_t>(run.strategy)];
   const auto strategy = std::find_if(scenario.strategies.begin(), scenario.strategies.end(),
                                      [&](const Strategy& s) { return s.name == name; });

@@ -35,6 +35,8 @@ struct PointInfo {
   double price;  // USD of the machine's GPUs; NaN where the platform does not tell
   /// Of all experts' bytes, that of its first strategy; NaN if none can run.
   double capacity_share;
+  /// Of the files that it names, when the plan was made; see fingerprint_of_inputs.
+  std::string inputs{};
 };
 
 struct Plan {

@@ -67,16 +67,17 @@ std::vector<AxisValue> read_range(const std::string& path, const Yaml& y) {
                                       : from.number + (to.number - from.number) * share);
     }
   }
-  const bool whole =
-      from.unit.empty() && from.number == std::floor(from.number) && to.number == std::floor(to.number);
+  // A log scale between whole numbers means whole numbers: 1, 2, 4, 8.
+  const auto is_whole = [](double number) { return number == std::floor(number) && std::abs(number) < 1e15; };
+  const bool whole = logarithmic && from.unit.empty() && is_whole(from.number) && is_whole(to.number);
   std::vector<AxisValue> values;
   for (const double number : numbers) {
-    // Six digits are enough for anybody's grid; whole numbers stay whole.
-    const std::string text = fmt::format(
-        "{}{}", whole && !y.find("step") ? std::round(number) : std::stod(fmt::format("{:.6g}", number)),
-        from.unit);
-    const Yaml scalar = y.replaced(text);
-    if (values.empty() || values.back().label != text) values.push_back(value_of(path, scalar));
+    const double round = whole ? std::round(number) : number;
+    // Nine digits are enough for anybody's grid, and hide that a tenth is none in binary.
+    const std::string text =
+        (is_whole(round) ? fmt::format("{:.0f}", round) : fmt::format("{:.9g}", round)) + from.unit;
+    if (!values.empty() && values.back().label == text) y.fail("fewer points: some would be the same");
+    values.push_back(value_of(path, y.replaced(text)));
   }
   return values;
 }
@@ -99,6 +100,7 @@ Axis read_axis(const std::string& name, const Yaml& y) {
     y.allow_only({"keys", "values"});
     axis.path.clear();
     const auto keys = y["keys"].items();
+    if (keys.empty()) y["keys"].fail("at least one path");
     for (const Yaml& row : y["values"].items()) {
       const auto values = row.items();
       if (values.size() != keys.size()) row.fail(fmt::format("a value for each of {} keys", keys.size()));
@@ -131,7 +133,8 @@ Axis read_axis(const std::string& name, const Yaml& y) {
     else
       axis.values = read_range(axis.path, y);
   }
-  if (name.find('/') != std::string::npos) y.fail("an axis without \"/\" in its name");
+  if (name.find('/') != std::string::npos || name == "." || name == ".." || name.empty())
+    y.fail("an axis without \"/\" in its name");
   if (axis.values.empty()) y.fail("at least one value");
   std::set<std::string> labels;
   for (const AxisValue& value : axis.values)
@@ -196,6 +199,8 @@ Study Study::load(const std::filesystem::path& file) {
   study.text = document.source_text();
   if (const auto axes = document.find("axes"))
     for (const auto& [name, y] : axes->entries()) {
+      for (const Axis& other : study.axes)
+        if (other.name == name) y.fail("an axis whose name is not set above");
       study.axes.push_back(read_axis(name, y));
       if (study.points() > kMostPoints) y.fail(fmt::format("a grid of at most {} points", kMostPoints));
     }

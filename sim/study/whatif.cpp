@@ -100,7 +100,7 @@ Axis sensitivity_axis(const Study& base, const std::vector<std::string>& paths, 
 }
 
 std::string tornado_table(const Asking::Answer& answer) {
-  const Axis& axis = answer.study.axes.front();
+  const Axis& axis = answer.study.axes.back();
   struct Row {
     std::string path;
     double low = NAN, high = NAN;  // TPOT over the base's, minus 1
@@ -116,7 +116,7 @@ std::string tornado_table(const Asking::Answer& answer) {
       const StudyCell& cell = answer.plan.cells[c];
       if (static_cast<std::size_t>(cell.strategy) != strategy || !cell.refused.empty()) continue;
       const double tpot = answer.cells[c].metrics[0].value;
-      const AxisValue& value = axis.values[static_cast<std::size_t>(cell.point)];
+      const AxisValue& value = axis.values[answer.study.places(static_cast<std::size_t>(cell.point)).back()];
       if (value.edits.empty()) {
         base = tpot;
         continue;

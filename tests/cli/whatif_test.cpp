@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
@@ -91,4 +92,49 @@ TEST_CASE("whatif: json has no tornado and no break-even") {
   const CommandResult result = specmoe_command(folder, "whatif small.yaml --sensitivity --format json");
   CHECK(result.status == 2);
   CHECK(result.err.find("--format json: beside --sensitivity") != std::string::npos);
+}
+
+TEST_CASE("whatif: sensitivity of a study's base, the most telling number first") {
+  const TemporaryFolder folder;
+  folder.write("small.yaml", kScenario);
+  folder.write("study.yaml", "name: s\nscenario: small.yaml\nset: {workload.batch: 1}\n");
+  const CommandResult result =
+      specmoe_command(folder,
+                      "whatif study.yaml --sensitivity --of platform.links.pcie.latency "
+                      "platform.links.pcie.bandwidth --out out");
+  REQUIRE_MESSAGE(result.status == 0, result.err);
+  CHECK(result.out.find("platform.links.pcie.bandwidth") < result.out.find("platform.links.pcie.latency"));
+  CHECK(std::filesystem::exists(folder / "out/report.html"));
+}
+
+TEST_CASE("whatif: break-even by bisection, on either side of which another is faster") {
+  const TemporaryFolder folder;
+  // Where a CPU computes what is missing, the link's speed decides who is faster.
+  folder.write("two.yaml", R"(name: two
+seed: 3
+platform: rtx4090
+model: qwen1.5-moe-a2.7b
+routing: {generate: {zipf: 0.5, reuse: 0.3, correlation: 0}}
+workload: {requests: 1, batch: 1, prompt_tokens: 4, output_tokens: 8, prefill: false}
+cache: {capacity: 2 GB}
+strategies:
+  - {name: loads}
+  - {name: computes, miss: {compute: cpu}}
+)");
+  const auto ask = [&](const std::string& between) {
+    return specmoe_command(folder, "whatif two.yaml --break-even platform.links.pcie.bandwidth --between " +
+                                       between + " --strategy loads --against computes --out out");
+  };
+  const CommandResult found = ask("'4 GB/s' '800 GB/s'");
+  REQUIRE_MESSAGE(found.status == 0, found.err);
+  const std::string mark = "equal at platform.links.pcie.bandwidth = ";
+  REQUIRE_MESSAGE(found.out.find(mark) != std::string::npos, found.out);
+  const double at = std::stod(found.out.substr(found.out.find(mark) + mark.size()));
+  CHECK(at > 4);
+  CHECK(at < 800);
+  // 5 % below it the CPU is faster, 5 % above it the link.
+  CHECK(ask(fmt::format("'4 GB/s' '{} GB/s'", at * 0.95)).out.find("computes is the faster at both") !=
+        std::string::npos);
+  CHECK(ask(fmt::format("'{} GB/s' '800 GB/s'", at * 1.05)).out.find("loads is the faster at both") !=
+        std::string::npos);
 }

@@ -52,11 +52,15 @@ TEST_CASE("edits: a link's bandwidth is both directions', and what both share at
   CHECK(link.forward.bandwidth.value == doctest::Approx(52e9));
   CHECK(link.backward.bandwidth.value == doctest::Approx(53e9));
   CHECK(link.duplex.value == doctest::Approx(76e9));
-  // 38 x 52 / 26
+  // 38 x (52 + 52) / (26 + 26.5)
   const Link fixed = quickstart({edit("platform.links.pcie.bandwidth", "52GB/s")}).platform.links.front();
   CHECK(fixed.forward.bandwidth.value == doctest::Approx(52e9));
   CHECK(fixed.backward.bandwidth.value == doctest::Approx(52e9));
-  CHECK(fixed.duplex.value == doctest::Approx(76e9));
+  CHECK(fixed.duplex.value == doctest::Approx(38e9 * 104 / 52.5));
+  // A direction without its source is a number too.
+  CHECK(error_of({edit("platform.links.pcie.forward", "{bandwidth: 5 GB/s}"),
+                  edit("platform.links.pcie.bandwidth", "x2")})
+            .find("edits.yaml:1: ") == 0);
 }
 
 TEST_CASE("edits: keys of the scenario's model go there, other keys of the model into its file") {

@@ -90,6 +90,15 @@ with tempfile.TemporaryDirectory() as name:
     assert (folder / "killed/study.h5").read_bytes() == whole, "after a kill: other bytes"
     assert journal.stat().st_size == records, "a run was simulated twice"
 
+    # Once more, with nothing left to do; and where only rank 0 finds that it cannot go on.
+    job = start(folder, "killed")
+    job.communicate(timeout=60)
+    assert job.returncode == 0
+    (folder / "file").write_text("")
+    job = start(folder, "file/out")
+    out, err = job.communicate(timeout=60)
+    assert job.returncode == 2, (job.returncode, err)
+
     job = start(folder, "wrong", "wrong.yaml")
     out, err = job.communicate(timeout=120)
     assert job.returncode == 2, (job.returncode, err)

@@ -163,3 +163,31 @@ TEST_CASE(
   CHECK(std::filesystem::file_size(folder / "killed/journal/study.journal") ==
         std::filesystem::file_size(folder / "whole/journal/study.journal"));
 }
+
+TEST_CASE("study: points that are the same scenario, however it is written, are simulated once") {
+  const TemporaryFolder folder;
+  write_study(folder, "axes: {v: {variants: {one: {}, two: {workload.batch: 2}}}}\n");
+  CHECK(simulated_now(specmoe_command(folder, "study study.yaml --out out").out) == 2);
+  // A comment, another path to it, and a date change nothing.
+  folder.write("base.yaml", "# a comment\n" + kBase);
+  folder.write("tiny.yaml", kModel);
+  CHECK(simulated_now(specmoe_command(folder, "study ./study.yaml --out out").out) == 0);
+  folder.write("tiny.yaml", kModel + "notes: other\n");
+  CHECK(simulated_now(specmoe_command(folder, "study study.yaml --out out").out) == 2);
+}
+
+TEST_CASE("study: the seed is for replications") {
+  const TemporaryFolder folder;
+  write_study(folder, "axes: {seed: [5, 9]}\nreplications: 2\n");
+  const CommandResult result = specmoe_command(folder, "study study.yaml --out out");
+  CHECK(result.status == 2);
+  CHECK(result.err.find("study.yaml:3: axes.seed[0]: \"5\"; expected replications") == 0);
+}
+
+TEST_CASE("study: cells without their baseline are counted") {
+  const TemporaryFolder folder;
+  write_study(folder, "axes: {cache.capacity: [100 GB, 50 %]}\nbaseline: {cache.capacity: 100 GB}\n");
+  const CommandResult result = specmoe_command(folder, "study study.yaml --out out");
+  CHECK(result.status == 0);
+  CHECK(result.out.find("warning: 2 cells have no baseline: it cannot run there") != std::string::npos);
+}

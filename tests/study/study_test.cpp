@@ -115,3 +115,24 @@ TEST_CASE("study: errors say where and what is expected") {
   CHECK(error_of("axes: {a: {from: 1, to: 1000000, points: 1000000}, b: [1, 2]}\n") ==
         "study.yaml:3: axes.b: a list; expected a grid of at most 1000000 points");
 }
+
+TEST_CASE("study: a linear range keeps its fractions, whatever its ends") {
+  const Study study = read(R"(axes:
+  a: {key: x, from: 0, to: 1, points: 5}
+  b: {key: x, from: 1000001, to: 1000003, step: 1}
+  c: {key: x, from: 0.1, to: 0.3, step: 0.1}
+)");
+  CHECK(labels(study.axes[0]) == Labels{"0", "0.25", "0.5", "0.75", "1"});
+  CHECK(labels(study.axes[1]) == Labels{"1000001", "1000002", "1000003"});
+  CHECK(labels(study.axes[2]) == Labels{"0.1", "0.2", "0.3"});
+  CHECK(error_of("axes: {a: {from: 1, to: 2, points: 3, scale: log}}\n")
+            .find("fewer points: some would be the same") != std::string::npos);
+}
+
+TEST_CASE("study: axes that could not be told apart are refused") {
+  CHECK(error_of("set: {workload.batch: 4}\naxes: {workload.batch: [1, 2]}\n") ==
+        "study.yaml:4: axes.workload.batch: a list; expected an axis whose name is not set above");
+  CHECK(error_of("axes: {.: [1]}\n").find("study.yaml:3: ") == 0);
+  CHECK(error_of("axes: {a: {keys: [], values: [[]]}}\n") ==
+        "study.yaml:3: axes.a.keys: a list; expected at least one path");
+}
