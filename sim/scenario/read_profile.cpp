@@ -32,7 +32,7 @@ void require_shape(const Yaml& node, const char* key, int layers, int experts, i
 
 void read_profile(const Yaml& node, const std::string& name, const Yaml& workload, Scenario& scenario) {
   RoutingProfile profile = load(node, name);
-  scenario.inputs.push_back(profile.file);
+  scenario.inputs.push_back(profile.read_from);
   require_shape(node, "routing.profile", profile.layers, profile.experts, profile.top_k, scenario.model);
   if (!profile.notes.empty())
     scenario.notes.push_back(fmt::format("routing profile {}: {}", node.text(), profile.notes));

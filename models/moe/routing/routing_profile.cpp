@@ -245,7 +245,7 @@ RoutingProfile RoutingProfile::load(const std::string& name_or_file) {
     throw InputError(file.name(), 0, fmt::format("version {}", file.get_integer("/", "version")),
                      "version 1");
   RoutingProfile p;
-  p.file = file.name();
+  p.read_from = file.name();
   p.layers = read_count(file, "layers", 1, 10'000);
   p.experts = read_count(file, "experts", 1, 32'767);
   p.top_k = read_count(file, "top_k", 1, p.experts);

@@ -56,7 +56,7 @@ struct RoutingProfile {
   int layers = 0, experts = 0, top_k = 0;
   std::string model, source, licence, fitted_on, notes;
   /// From which it was read; empty of a profile that was made.
-  std::string file{};
+  std::string read_from{};
   /// Only how often each expert is used is known: no order of tokens, nothing between layers.
   bool marginals_only = false;
   double sharpness = 1;
