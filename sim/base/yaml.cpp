@@ -7,6 +7,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -351,6 +352,14 @@ const std::string& Yaml::text() const {
   return node_->scalar;
 }
 
+const std::string& Yaml::name() const {
+  const std::string& name = text();
+  if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
+      !std::isalnum(static_cast<unsigned char>(name.front())) || name.size() > 100)
+    fail("at most 100 of a-z, 0-9, -, _ and ., the first a letter or digit");
+  return name;
+}
+
 bool Yaml::boolean() const {
   if (is_scalar() && node_->scalar == "true") return true;
   if (is_scalar() && node_->scalar == "false") return false;
@@ -431,6 +440,14 @@ FlopsPerSecond Yaml::flop_rate(FlopsPerSecond least, FlopsPerSecond most) const 
 double Yaml::dollars() const { return quantity("1599 USD", kDollars, 0, 1e9); }
 
 double Yaml::share() const { return quantity("25 %", kShares, 0, 1); }
+
+std::pair<double, std::string> Yaml::number_and_unit() const {
+  double number = 0;
+  const std::string& s = text();
+  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
+  if (error != std::errc() || !std::isfinite(number)) fail("a number, with its unit if it has one");
+  return {number, std::string(end, s.data() + s.size())};
+}
 
 double Yaml::magnitude() const {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();

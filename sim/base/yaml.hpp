@@ -63,9 +63,13 @@ class Yaml {
 
   /// A scalar as it stands.
   const std::string& text() const;
+  /// A name that files and folders can have.
+  const std::string& name() const;
   bool boolean() const;
   std::int64_t integer(std::int64_t least, std::int64_t most) const;
   double number(double least, double most) const;
+  /// What a number is, and what stands behind it: 26 and " GB/s" of "26 GB/s".
+  std::pair<double, std::string> number_and_unit() const;
   /// In base units, whatever the unit: 2.6e10 of "26 GB/s", 0.25 of "25 %", 2 of "x2"; NaN of what is no number.
   double magnitude() const;
   /// "1599 USD"

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -59,17 +58,15 @@ void run(const Options& options) {
       options.jobs > 0 ? options.jobs : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (!options.timeline.empty()) how.timeline = options.timeline;
   how.timeline_steps = options.timeline_steps;
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  how.say = [&](const std::string& line) { say(fmt::format("{}{}\n", terminal ? "\r\033[K" : "", line)); };
-  if (terminal)
-    how.progress = [&](double share) {
-      const double gone = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      say(fmt::format("\r\033[K{:.0f} % of the steps, {:.0f} s left", share * 100,
-                      share > 0 ? gone / share - gone : 0));
-    };
+  const Progress progress;
+  how.say = [&](const std::string& line) {
+    progress.clear();
+    say(line + "\n");
+  };
+  how.progress = [&](double share) { progress.show("simulating", share); };
   check_outputs(options, scenario, how.out);
   const std::filesystem::path file = run_scenario(scenario, how);
-  if (terminal) say("\r\033[K");
+  progress.clear();
 
   const std::filesystem::path page = how.out / "report.html";
   if (!options.no_report) write_page({file}, page);

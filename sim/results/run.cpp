@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <new>
 
 #include "sim/base/build_info.hpp"
+#include "sim/base/file_lock.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/isolated.hpp"
@@ -46,7 +46,7 @@ class Lock {
   explicit Lock(const fs::path& folder)
       : file_(::open((folder / "parts/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)) {
     if (file_ < 0) throw InputError(folder.string(), 0, "cannot be written", "a writable place");
-    if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
+    if (!lock_file(file_))
       throw InputError(folder.string(), 0, "another run is writing here", "its end, or another --out");
   }
   Lock(const Lock&) = delete;

@@ -40,6 +40,11 @@ struct RunSummary {
   Counters counters;
 };
 
+/// A field of the summary as a number, bytes as their count.
+inline double as_number(double field) { return field; }
+inline double as_number(std::int64_t field) { return static_cast<double>(field); }
+inline double as_number(Bytes field) { return static_cast<double>(field.count); }
+
 /// Calls visit(name, field) for every number of the summary; field is a double, std::int64_t or Bytes.
 template <class Summary, class Visit>
 void for_each_field(Summary& s, Visit&& visit) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -378,10 +377,7 @@ Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
   for (const auto* changes : {&sorted.platform, &sorted.model})
     for (const Edit& edit : *changes)
       scenario.identity += fmt::format("\n{}: {}", edit.path, edit.value.written());
-  scenario.name = document["name"].text();
-  if (scenario.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
-      !std::isalnum(static_cast<unsigned char>(scenario.name.front())) || scenario.name.size() > 100)
-    document["name"].fail("at most 100 of a-z, 0-9, -, _ and ., the first a letter or digit");
+  scenario.name = document["name"].name();
   if (const auto description = document.find("description")) scenario.description = description->text();
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();

@@ -16,12 +16,7 @@ namespace {
 double number_of(const RunSummary& summary, std::string_view metric) {
   double number = std::numeric_limits<double>::quiet_NaN();
   for_each_field(summary, [&](std::string_view name, const auto& field) {
-    using Field = std::decay_t<decltype(field)>;
-    if (name != metric) return;
-    if constexpr (std::is_same_v<Field, Bytes>)
-      number = static_cast<double>(field.count);
-    else
-      number = static_cast<double>(field);
+    if (name == metric) number = as_number(field);
   });
   return number;
 }

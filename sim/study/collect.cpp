@@ -4,7 +4,6 @@
 #include <fmt/os.h>
 
 #include <cmath>
-#include <limits>
 #include <map>
 
 #include "sim/base/build_info.hpp"
@@ -16,16 +15,6 @@
 namespace specmoe {
 
 namespace {
-
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
-template <class Field>
-double as_number(const Field& field) {
-  if constexpr (std::is_same_v<Field, Bytes>)
-    return static_cast<double>(field.count);
-  else
-    return static_cast<double>(field);
-}
 
 bool is_one_at_a_time(const Study& study) {
   std::size_t axes = 0, such = 0;

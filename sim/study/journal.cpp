@@ -1,7 +1,6 @@
 #include "sim/study/journal.hpp"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "sim/base/file_lock.hpp"
 #include "sim/base/fnv.hpp"
 #include "sim/base/input_error.hpp"
 
@@ -27,15 +27,6 @@ constexpr std::uint32_t kMostBytes = 1u << 30;
 
 std::uint64_t check_of(std::uint64_t key, const std::string& result) {
   return fnv1a(std::as_bytes(std::span(result)), fnv1a(std::as_bytes(std::span(&key, 1))));
-}
-
-// The children of a study that was just killed hold its lock until they are gone too, which takes milliseconds.
-bool lock(int file) {
-  for (int i = 0; i < 100; ++i) {
-    if (::flock(file, LOCK_EX | LOCK_NB) == 0) return true;
-    ::usleep(20'000);
-  }
-  return false;
 }
 
 bool read_all(int file, void* into, std::size_t size, std::int64_t offset) {
@@ -63,7 +54,7 @@ Journal::Journal(const std::filesystem::path& folder, const std::string& writer)
     throw InputError(own.string(), 0, "cannot be written", "a writable place, or another --out");
   files_.push_back(file);
   names_.push_back(own);
-  if (!lock(file)) {
+  if (!lock_file(file)) {
     ::close(file);
     throw InputError(own.string(), 0, "another study is writing here", "its end, or another --out");
   }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -16,21 +15,6 @@ namespace {
 
 constexpr std::size_t kMostPoints = 1'000'000;
 
-// A number and what stands behind it.
-struct Quantity {
-  double number;
-  std::string unit;
-};
-
-Quantity quantity_of(const Yaml& node) {
-  Quantity q{};
-  const std::string& s = node.text();
-  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), q.number);
-  if (error != std::errc() || !std::isfinite(q.number)) node.fail("a number, with its unit if it has one");
-  q.unit = std::string(end, s.data() + s.size());
-  return q;
-}
-
 AxisValue value_of(const std::string& path, const Yaml& node) {
   return {node.is_map() && node.find("name") ? node["name"].text() : node.written(),
           node.magnitude(),
@@ -39,43 +23,42 @@ AxisValue value_of(const std::string& path, const Yaml& node) {
 
 // {from: 1, to: 64, points: 7, scale: log}, {from: 1 GB, to: 4 GB, step: 1 GB}
 std::vector<AxisValue> read_range(const std::string& path, const Yaml& y) {
-  const Quantity from = quantity_of(y["from"]), to = quantity_of(y["to"]);
-  if (from.unit != to.unit) y["to"].fail(fmt::format("the unit of from: \"{}\"", from.unit));
+  const auto [from, unit] = y["from"].number_and_unit();
+  const auto [to, same_unit] = y["to"].number_and_unit();
+  if (unit != same_unit) y["to"].fail(fmt::format("the unit of from: \"{}\"", unit));
   const auto points = y.find("points"), step = y.find("step");
   if (points.has_value() == step.has_value())
     throw InputError(y.file(), y.line(), y.path() + ": neither or both of points and step", "one of them");
   const bool logarithmic = y.find("scale") && y["scale"].choice<bool>({{"linear", false}, {"log", true}});
   std::vector<double> numbers;
   if (step) {
-    const Quantity by = quantity_of(*step);
-    if (by.unit != from.unit) step->fail(fmt::format("the unit of from: \"{}\"", from.unit));
-    if (!(by.number * (to.number - from.number) >= 0) || by.number == 0)
-      step->fail("a step that leads from from to to");
+    const auto [by, step_unit] = step->number_and_unit();
+    if (step_unit != unit) step->fail(fmt::format("the unit of from: \"{}\"", unit));
+    if (!(by * (to - from) >= 0) || by == 0) step->fail("a step that leads from from to to");
     if (logarithmic) y["scale"].fail("linear, or points instead of step");
-    const double count = std::floor((to.number - from.number) / by.number * (1 + 1e-12)) + 1;
+    const double count = std::floor((to - from) / by * (1 + 1e-12)) + 1;
     if (count > static_cast<double>(kMostPoints)) step->fail("a larger step");
-    for (double i = 0; i < count; ++i) numbers.push_back(from.number + i * by.number);
+    for (double i = 0; i < count; ++i) numbers.push_back(from + i * by);
   } else {
     const auto n = points->integer(2, static_cast<std::int64_t>(kMostPoints));
-    if (logarithmic && !(from.number > 0 && to.number > 0))
-      y["from"].fail("a number above 0, as is to, on a log scale");
+    if (logarithmic && !(from > 0 && to > 0)) y["from"].fail("a number above 0, as is to, on a log scale");
     for (std::int64_t i = 0; i < n; ++i) {
       const double share = static_cast<double>(i) / static_cast<double>(n - 1);
-      numbers.push_back(i == 0        ? from.number
-                        : i == n - 1  ? to.number
-                        : logarithmic ? from.number * std::pow(to.number / from.number, share)
-                                      : from.number + (to.number - from.number) * share);
+      numbers.push_back(i == 0        ? from
+                        : i == n - 1  ? to
+                        : logarithmic ? from * std::pow(to / from, share)
+                                      : from + (to - from) * share);
     }
   }
   // A log scale between whole numbers means whole numbers: 1, 2, 4, 8.
   const auto is_whole = [](double number) { return number == std::floor(number) && std::abs(number) < 1e15; };
-  const bool whole = logarithmic && from.unit.empty() && is_whole(from.number) && is_whole(to.number);
+  const bool whole = logarithmic && unit.empty() && is_whole(from) && is_whole(to);
   std::vector<AxisValue> values;
   for (const double number : numbers) {
     const double round = whole ? std::round(number) : number;
     // Nine digits are enough for anybody's grid, and hide that a tenth is none in binary.
     const std::string text =
-        (is_whole(round) ? fmt::format("{:.0f}", round) : fmt::format("{:.9g}", round)) + from.unit;
+        (is_whole(round) ? fmt::format("{:.0f}", round) : fmt::format("{:.9g}", round)) + unit;
     if (!values.empty() && values.back().label == text) y.fail("fewer points: some would be the same");
     values.push_back(value_of(path, y.replaced(text)));
   }
@@ -190,10 +173,7 @@ Study Study::load(const std::filesystem::path& file) {
       Axis fixed{path, path, {value_of(path, value)}};
       study.axes.push_back(std::move(fixed));
     }
-  study.name = document["name"].text();
-  if (study.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") != std::string::npos ||
-      !std::isalnum(static_cast<unsigned char>(study.name.front())) || study.name.size() > 100)
-    document["name"].fail("at most 100 of a-z, 0-9, -, _ and ., the first a letter or digit");
+  study.name = document["name"].name();
   if (const auto description = document.find("description")) study.description = description->text();
   study.file = file.string();
   study.text = document.source_text();

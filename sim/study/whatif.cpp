@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/math/tools/roots.hpp>
-#include <charconv>
 #include <cmath>
 #include <stdexcept>
 
@@ -152,15 +151,8 @@ std::string tornado_table(const Asking::Answer& answer) {
 
 BreakEven break_even(const Asking& asking, const std::string& path, const Yaml& low, const Yaml& high,
                      const std::string& strategy, const std::string& against, double tolerance) {
-  const auto split = [](const Yaml& node) {
-    double number = 0;
-    const std::string& s = node.text();
-    const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
-    if (error != std::errc() || !std::isfinite(number)) node.fail("a number, with its unit if it has one");
-    return std::pair(number, std::string(end, s.data() + s.size()));
-  };
-  const auto [from, unit] = split(low);
-  const auto [to, same] = split(high);
+  const auto [from, unit] = low.number_and_unit();
+  const auto [to, same] = high.number_and_unit();
   if (unit != same) high.fail(fmt::format("the unit of the other bound: \"{}\"", unit));
   if (!(from < to)) high.fail("a larger number than the other bound");
   BreakEven result;
