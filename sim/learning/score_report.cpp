@@ -95,7 +95,8 @@ std::string score_csv(std::span<const ScoredGuesser> guessers) {
   out += ",calibration_error\n";
   for (const auto& [name, score, probabilities] : guessers)
     for (int distance = 1; distance <= kDistances; ++distance) {
-      const auto line = [&](const Where& where, const std::string& layer) {
+      const auto line = [&, &name = name, &score = score, &probabilities = probabilities](
+                            const Where& where, const std::string& layer) {
         if (score.rows(where) == 0) return;
         const Estimate recalled = score.estimate({recall}, where);
         out += fmt::format("{},{},{},{},{},{},{},{}", csv_text(name), distance,

@@ -9,6 +9,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "tests/temporary_folder.hpp"
+
 namespace specmoe::fuzz {
 namespace {
 
@@ -241,6 +243,10 @@ void set_attribute(hid_t file, const std::string& path, const std::string& name,
 bool can_be_written(hid_t dataset, hid_t type) {
   const hid_t properties = H5Dget_create_plist(dataset);
   H5Z_filter_t filter = H5Z_FILTER_NONE;
+  std::vector<hsize_t> chunk(H5S_MAX_RANK);
+  const int rank =
+      H5Pget_layout(properties) == H5D_CHUNKED ? H5Pget_chunk(properties, H5S_MAX_RANK, chunk.data()) : 0;
+  const double elements = std::accumulate(chunk.begin(), chunk.begin() + rank, 1.0, std::multiplies<>());
   for (int i = 0; i < H5Pget_nfilters(properties) && filter != H5Z_FILTER_NBIT; ++i) {
     unsigned flags = 0, config = 0;
     std::size_t values = 0;
@@ -357,6 +363,32 @@ void H5Subject::write_changed(Choices choices, const std::filesystem::path& file
     }
   }
   H5Fclose(id);
+}
+
+std::string written(const std::function<void(const std::filesystem::path&)>& write) {
+  const TemporaryFolder folder;
+  write(folder / "file.h5");
+  return read_text(folder / "file.h5");
+}
+
+int change_and_read(std::vector<std::string> (*sound)(), void (*read_file)(const std::filesystem::path&),
+                    const std::uint8_t* data, std::size_t size) {
+  static const std::vector<H5Subject> subjects = [&] {
+    std::vector<H5Subject> all;
+    for (std::string& image : sound()) all.emplace_back(std::move(image));
+    return all;
+  }();
+  static MemoryFile file;
+  Choices choices(data, size);
+  const H5Subject& subject = subjects[choices.below(subjects.size())];
+  file.write(subject.image());
+  if (choices.empty()) {
+    read_file(file.path());
+  } else {
+    subject.write_changed(choices, file.path());
+    read([&] { read_file(file.path()); });
+  }
+  return 0;
 }
 
 }  // namespace specmoe::fuzz
