@@ -172,7 +172,7 @@ void replace(hid_t file, const std::string& path, bool dataset, Choices& choices
     if (filters & 2) H5Pset_deflate(properties, 1);
     if (filters & 4) H5Pset_fletcher32(properties);
     if (filters & 8) H5Pset_nbit(properties);
-    writes = !(filters & 8) && size <= 1 << 20;
+    writes = !(filters & 8) && size <= 1 << 16;
   }
   if (layout == 0 && choices.below(16) == 0) H5Pset_external(properties, "/dev/zero", 0, H5F_UNLIMITED);
   std::vector<hsize_t> most = dims;
@@ -183,7 +183,7 @@ void replace(hid_t file, const std::string& path, bool dataset, Choices& choices
   double bytes = static_cast<double>(H5Tget_size(type));
   for (const hsize_t n : dims) bytes *= static_cast<double>(n);
   const H5T_class_t kind = H5Tget_class(type);
-  if (writes && made >= 0 && bytes > 0 && bytes <= 65'536 && kind != H5T_VLEN &&
+  if (writes && made >= 0 && bytes > 0 && bytes <= 4096 && kind != H5T_VLEN &&
       H5Tis_variable_str(type) <= 0) {
     std::vector<std::uint8_t> data(static_cast<std::size_t>(bytes));
     const std::uint8_t fill = choices.byte();
@@ -254,7 +254,7 @@ bool can_be_written(hid_t dataset, hid_t type) {
         H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
   }
   H5Pclose(properties);
-  return filter != H5Z_FILTER_NBIT &&
+  return elements * static_cast<double>(H5Tget_size(type)) <= 1 << 16 && filter != H5Z_FILTER_NBIT &&
          (H5Tget_class(type) == H5T_INTEGER || H5Tequal(type, H5T_NATIVE_FLOAT) > 0 ||
           H5Tequal(type, H5T_NATIVE_DOUBLE) > 0);
 }
@@ -264,7 +264,7 @@ void change_element(hid_t file, const std::string& path, Choices& choices) {
   const hid_t dataset = H5Dopen2(file, path.c_str(), H5P_DEFAULT), type = H5Dget_type(dataset);
   const hsize_t count = std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>());
   const H5T_class_t kind = H5Tget_class(type);
-  if (count > 0 && count <= 4096 && can_be_written(dataset, type)) {
+  if (count > 0 && count <= 512 && can_be_written(dataset, type)) {
     std::vector<double> numbers(count);
     std::vector<std::int64_t> integers(count);
     const bool whole = kind == H5T_INTEGER;
@@ -275,7 +275,7 @@ void change_element(hid_t file, const std::string& path, Choices& choices) {
     integers[at] = odd_integer(choices);
     numbers[at] = odd_number(choices);
     H5Dwrite(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
-  } else if (!dims.empty()) {
+  } else if (!dims.empty() && count <= 1'000'000) {  // HDF5 shrinks huge ones chunk by chunk
     auto other = dims;
     other[0] = kExtents[choices.below(kExtents.size())];
     H5Dset_extent(dataset, other.data());

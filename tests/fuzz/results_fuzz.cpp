@@ -31,7 +31,7 @@ model: tiny
 routing: {generate: {zipf: 0.5, reuse: 0, correlation: 0}}
 workload: {requests: 1, batch: 1, prompt_tokens: 2, output_tokens: 2}
 cache: {capacity: auto}
-strategies: [{name: a}, {name: b}]
+strategies: [{name: a}]
 )";
     RunOptions options;
     options.out = folder / "out";
