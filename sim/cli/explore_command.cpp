@@ -17,6 +17,7 @@
 #include "sim/cli/terminal.hpp"
 #include "sim/explore/server.hpp"
 #include "sim/report/page.hpp"
+#include "sim/report/page_data.hpp"
 
 namespace specmoe {
 
@@ -32,7 +33,7 @@ struct Options {
 };
 
 // The file of the scenario that was run; paths in it are relative to where it is.
-fs::path scenario_of(const fs::path& results) {
+fs::path untried_scenario_of(const fs::path& results) {
   const H5File file = H5File::open(results);
   if (!file.has("/", "format") || file.get_string("/", "format") != "specmoe-results")
     throw InputError(results.string(), 0, "is no results file",
@@ -49,6 +50,14 @@ fs::path scenario_of(const fs::path& results) {
                                  scenario.lexically_normal().string()),
                      "the scenario itself, or results of it as it is now");
   return scenario;
+}
+
+fs::path scenario_of(const fs::path& results) {
+  try_reading(results, [&] {
+    untried_scenario_of(results);
+    page_data({results});
+  });
+  return untried_scenario_of(results);
 }
 
 // A page that goes on to the address, readable by its owner alone: arguments of a process are there for all to see.

@@ -4,8 +4,10 @@
 #include <memory>
 
 #include "sim/base/input_error.hpp"
+#include "sim/base/try_reading.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/report/page.hpp"
+#include "sim/report/page_data.hpp"
 
 namespace specmoe {
 
@@ -22,6 +24,7 @@ void report(const Options& options) {
   for (const fs::path& file : options.files)
     if (fs::weakly_canonical(file) == fs::weakly_canonical(page))
       throw InputError(page.string(), 0, "is read", "another --out");
+  for (const fs::path& file : options.files) try_reading(file, [&] { page_data({file}); });
   write_page(options.files, page);
   fmt::print("{}\n", page.string());
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "sim/base/input_error.hpp"
+#include "sim/base/try_reading.hpp"
 #include "sim/scenario/section.hpp"
 
 namespace specmoe {
@@ -47,6 +48,8 @@ std::optional<PredictorNetwork> read_predictor(const std::optional<Yaml>& predic
   if (settings.predictor_parameters.files().empty()) return std::nullopt;
   PredictorContext context{model.moe_layers, static_cast<int>(model.experts), static_cast<int>(model.top_k)};
   context.parameters = settings.predictor_parameters;
+  for (const auto& [name, file] : settings.predictor_parameters.files())
+    try_reading(file, [&] { settings.predictor->make(context); });
   const auto made = settings.predictor->make(context);
   return made->network() ? std::optional(*made->network()) : std::nullopt;
 }

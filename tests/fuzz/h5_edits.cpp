@@ -9,8 +9,6 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "tests/temporary_folder.hpp"
-
 namespace specmoe::fuzz {
 namespace {
 
@@ -363,32 +361,6 @@ void H5Subject::write_changed(Choices choices, const std::filesystem::path& file
     }
   }
   H5Fclose(id);
-}
-
-std::string written(const std::function<void(const std::filesystem::path&)>& write) {
-  const TemporaryFolder folder;
-  write(folder / "file.h5");
-  return read_text(folder / "file.h5");
-}
-
-int change_and_read(std::vector<std::string> (*sound)(), void (*read_file)(const std::filesystem::path&),
-                    const std::uint8_t* data, std::size_t size) {
-  static const std::vector<H5Subject> subjects = [&] {
-    std::vector<H5Subject> all;
-    for (std::string& image : sound()) all.emplace_back(std::move(image));
-    return all;
-  }();
-  static MemoryFile file;
-  Choices choices(data, size);
-  const H5Subject& subject = subjects[choices.below(subjects.size())];
-  file.write(subject.image());
-  if (choices.empty()) {
-    read_file(file.path());
-  } else {
-    subject.write_changed(choices, file.path());
-    read([&] { read_file(file.path()); });
-  }
-  return 0;
 }
 
 }  // namespace specmoe::fuzz

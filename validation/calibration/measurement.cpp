@@ -10,6 +10,7 @@
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/statistics.hpp"
+#include "sim/base/try_reading.hpp"
 
 namespace specmoe {
 
@@ -133,6 +134,11 @@ double Measurement::number(const std::string& key) const {
 }
 
 Measurement Measurement::read(const std::filesystem::path& name) {
+  try_reading(name, [&] { read_untried(name); });
+  return read_untried(name);
+}
+
+Measurement Measurement::read_untried(const std::filesystem::path& name) {
   const H5File file = H5File::open(name);
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "not a file of measurements", "what specmoe-calibrate measure writes");

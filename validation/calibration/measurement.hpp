@@ -61,6 +61,7 @@ struct Measurement {
   void write(const std::filesystem::path& file) const;
 
  private:
+  static Measurement read_untried(const std::filesystem::path& file);
   std::string file_;
 };
 

@@ -6,6 +6,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/try_reading.hpp"
 
 namespace specmoe {
 
@@ -100,6 +101,11 @@ static void read_hosts(const H5File& file, RunTable& table) {
 }
 
 RunTable RunTable::read(const std::filesystem::path& name) {
+  try_reading(name, [&] { read_untried(name); });
+  return read_untried(name);
+}
+
+RunTable RunTable::read_untried(const std::filesystem::path& name) {
   const H5File file = H5File::open(name);
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "not a file of runs", "what specmoe-calibrate run writes");

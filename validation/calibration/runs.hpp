@@ -56,6 +56,9 @@ struct RunTable {
   /// @throws InputError if the file is no table of runs.
   static RunTable read(const std::filesystem::path& file);
   void write(const std::filesystem::path& file) const;
+
+ private:
+  static RunTable read_untried(const std::filesystem::path& file);
 };
 
 /// Collects the steps of a run.

@@ -1,17 +1,15 @@
 #include "models/moe/routing/routing_trace.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <set>
 #include <stdexcept>
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
-#include "sim/base/isolated.hpp"
+#include "sim/base/try_reading.hpp"
 #include "sim/base/unfinished_file.hpp"
 
 namespace specmoe {
@@ -50,23 +48,7 @@ std::string fault_in_row(std::span<const std::int16_t> row, int top_k, int exper
 }
 
 std::unique_ptr<RoutingTrace> RoutingTrace::open(const std::filesystem::path& file) {
-  // A damaged file can make HDF5 1.10 crash or spin where it reads texts: a child tries first.
-  static std::set<std::string> tried;
-  if (!tried.count(file.string())) {
-    constexpr unsigned kPatience = 20;  // s
-    try {
-      run_isolated([&] {
-        ::alarm(kPatience);
-        RoutingTrace trace(H5File::open(file));
-        return std::string();
-      });
-    } catch (const InputError&) {
-      throw;
-    } catch (const std::runtime_error&) {
-      throw InputError(file.string(), 0, "is corrupt", "a complete HDF5 file");
-    }
-    tried.insert(file.string());
-  }
+  try_reading(file, [&] { RoutingTrace(H5File::open(file)); });
   return std::unique_ptr<RoutingTrace>(new RoutingTrace(H5File::open(file)));
 }
 
