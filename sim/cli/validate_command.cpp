@@ -1,5 +1,6 @@
 // specmoe validate: the simulator beside everything that was measured, here or by others.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -160,16 +161,21 @@ void validate(const ValidateOptions& options) {
   }
   if (!std::filesystem::is_directory(options.tables))
     notes.push_back(fmt::format("published kernel times: not here (looked in {})", options.tables));
+  std::vector<std::string> without_points;
   for (const std::string& platform : platform_names()) {
     if (std::find(measured.begin(), measured.end(), platform) != measured.end() || !wanted(platform))
       continue;
     const std::size_t size = all.size();
     append(all, compare_published(platform, options.tables));
     append(all, compare_quoted(platform, home() / "validation/published/figures.yaml"));
-    notes.push_back(fmt::format("{}: not measured here; {}", platform,
-                                all.size() == size ? "nothing published to compare with either"
-                                                   : fmt::format("{} published points", all.size() - size)));
+    if (all.size() == size)
+      without_points.push_back(platform);
+    else
+      notes.push_back(fmt::format("{}: not measured here; {} published points", platform, all.size() - size));
   }
+  if (!without_points.empty())
+    notes.push_back(fmt::format("not measured here, and nothing published to compare with: {}",
+                                fmt::join(without_points, ", ")));
   if (!unknown.empty())
     throw InputError(
         "--machine", 0, fmt::format("\"{}\"", unknown.front()),

@@ -387,7 +387,7 @@ Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();
   scenario.platform = Platform::read(apply_edits(
-      noted(Platform::open(name_or_file(document["platform"], folder)), scenario), sorted.platform));
+      Platform::open(name_or_file(document["platform"], folder), &scenario.inputs), sorted.platform));
   scenario.model = read_model(document["model"], folder, sorted.model, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);
