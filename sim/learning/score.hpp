@@ -107,7 +107,7 @@ struct ScoredGuesser {
   bool gives_probabilities = false;
 };
 
-/// Rows: guessers, and each again at every distance, the next token's layers apart. Columns: top-1, recall@k with its
+/// Rows: guessers, and each again at every distance, the next token's layers apart. Columns: top-1, recall at k with its
 /// interval, its lift over the guessers named popularity and transition where they are there, coverage at k, 2k, 3k,
 /// calibration error.
 std::string score_table(std::span<const ScoredGuesser> guessers);

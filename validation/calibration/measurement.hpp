@@ -1,6 +1,6 @@
 // What a measuring run brings back: raw samples by experiment, in HDF5. Readers compute medians.
 //
-// measurements/<machine>.h5 ("specmoe-measurements" version 1):
+// `measurements/<machine>.h5` ("specmoe-measurements" version 1):
 //   /                 attributes: format, version, specmoe
 //   /about/{keys,values}   text: gpu, driver, cuda, clocks, date, commit, host, ...
 //   /<experiment>     attributes: description, names (of the parameters, by commas)

@@ -1,6 +1,6 @@
 // Whole runs of the engine, step by step, on a real machine or a simulated one, so that the two can be compared.
 //
-// measurements/<machine>_runs.h5 ("specmoe-runs" version 1):
+// `measurements/<machine>_runs.h5` ("specmoe-runs" version 1):
 //   /                      attributes: format, version, specmoe
 //   /about/{keys,values}   text: as of measurements
 //   /run/name              text [run]: "<scenario>/<strategy>"
