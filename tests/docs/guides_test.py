@@ -3,9 +3,11 @@
 
   ```cpp file=PATH      is written there (also yaml, json)
   ```diff               is applied; @@ without numbers will do
-  ```sh                 is run, and must end with 0; status=2: with 2; gpu: needs a GPU and is left out
+  ```sh                 is run, and must end with 0; status=2: with 2
+  ```sh gpu             needs a GPU, and is left out; so is ```cpp gpu
   ```text               must be printed by the commands before it: its lines in this order, "..." for anything
-  <!-- rooms: a b -->   nothing else is compiled and linked for the tests (a change of a header that all include)
+  <!-- rooms: a b -->   of what a changed header is included by, only these are compiled, and linked with the tests; a file
+                        instead of a folder is compiled and not linked
   <!-- tests: a b -->   tests that are compiled again, since they read files of the checkout
 
 A copy would compile everything anew. So `./specmoe` is another one there: what the guide changed, and what includes it, is
@@ -125,11 +127,12 @@ class Builder:
         with ThreadPoolExecutor(2) as pool:
             objects = dict(pool.map(self.compile, files))
         tests = {file for file in files if file.startswith("tests/")}
+        objects = {file: path for file, path in objects.items() if file not in self.rooms}
         rooms = {file: path for file, path in objects.items() if file not in tests}
         if tests:
             kept = [f"libspecmoe_{room.split('/')[-1]}.a" for room in self.rooms] + ["specmoe_tests.dir/main.cpp.o"]
             self.link("specmoe_tests", lambda word: not self.rooms or word.endswith(tuple(kept)) or
-                      "specmoe_" not in word, objects)
+                      not re.search(r"specmoe_.*\.[ao]$", word), objects)
         if not self.rooms:
             (self.out / "specmoe").unlink(missing_ok=True)
             self.link("specmoe", lambda word: True, rooms)
@@ -180,6 +183,7 @@ def follow(guide, build, copy):
             builder.rooms = tuple(attributes.split())
         elif kind == "tests":
             builder.tests |= set(attributes.split())
+            up_to_date = False
         elif attributes.startswith("file="):
             path = attributes[5:]
             (copy / path).parent.mkdir(parents=True, exist_ok=True)
@@ -189,19 +193,20 @@ def follow(guide, build, copy):
         elif kind == "diff":
             builder.changed |= apply(text, copy)
             up_to_date = False
-        elif kind == "sh" and attributes != "gpu":
+        elif attributes == "gpu":
+            continue
+        elif kind == "sh":
             if not up_to_date:
                 builder.bring_up_to_date()
                 up_to_date = True
             status = int(attributes[7:]) if attributes.startswith("status=") else 0
-            path = f"{copy}/build/release:{os.environ['PATH']}"
-            printed = run(["sh", "-ec", text], copy, status, env={**os.environ, "SPECMOE_HOME": str(copy), "PATH": path})
+            printed = run(["sh", "-ec", text], copy, status, env={**os.environ, "SPECMOE_HOME": str(copy)})
             ran += 1
         elif kind == "text":
             if printed is None:
                 fail(f"no command before: {text}")
             check_printed(text, printed)
-        elif kind != "sh":
+        else:
             fail(f"{guide.name}: a block of {kind} that is neither written nor run:\n{text}")
     if not ran:
         fail(f"{guide.name} runs nothing")
@@ -214,7 +219,7 @@ def main(guide, build):
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(ROOT, copy, ignore=lambda folder, names: {".git", "build", "results", ".specmoe"} & set(names))
     (copy / "build/release/validation").mkdir(parents=True)
-    (copy / "build/release/specmoe-calibrate").symlink_to(build / "validation/specmoe-calibrate")
+    (copy / "build/release/validation/specmoe-calibrate").symlink_to(build / "validation/specmoe-calibrate")
     (copy / "specmoe").write_text(LAUNCHER)
     follow(guide, build, copy)
     shutil.rmtree(copy)
