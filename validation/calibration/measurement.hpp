@@ -35,12 +35,14 @@ struct MeasuredPoint {
   double spread() const;
 };
 
+/// Samples of one thing at several shapes or sizes.
 struct Experiment {
   std::string description;
   std::vector<std::string> names;
   std::vector<MeasuredPoint> points;
 };
 
+/// A file of measurements of one machine.
 struct Measurement {
   About about;
   /// By name; a name may have parts: "copy/one".

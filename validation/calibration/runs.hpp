@@ -22,6 +22,7 @@
 
 namespace specmoe {
 
+/// What a step did, and how long it took.
 struct RunStep {
   std::int64_t prefill = 0, sequences = 0, tokens = 0;
   std::int64_t accesses = 0, hits = 0, misses = 0, issued = 0;
@@ -49,6 +50,7 @@ struct EngineRun {
   std::vector<HostState> hosts{};
 };
 
+/// A file of runs on one machine.
 struct RunTable {
   About about;
   std::vector<EngineRun> runs;

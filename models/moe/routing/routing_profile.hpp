@@ -40,6 +40,7 @@ namespace specmoe {
 /// proportion to exp(score) (Plackett and Luce), and a drawn expert adds its row of `together` to the ranks below.
 struct RoutingProfile {
   enum Part { base, position, previous_layers, previous_token, together, latent, kParts };
+  /// One table of logits.
   struct Table {
     int rows = 0;               // 0: not there
     std::vector<float> values;  // [layer, row, expert]
