@@ -4,7 +4,8 @@
   ```cpp file=PATH      is written there (also yaml, json)
   ```diff               is applied; @@ without numbers will do
   ```sh                 is run, and must end with 0; status=2: with 2
-  ```sh gpu             needs a GPU, and is left out; so is ```cpp gpu
+  ```sh gpu             needs a GPU, and is left out
+  <!-- cuda: a b -->    these are read by the compiler, if CUDA's headers are there; nothing is compiled
   ```text               must be printed by the commands before it: its lines in this order, "..." for anything
   <!-- rooms: a b -->   of what a changed header is included by, only these are compiled, and linked with the tests; a file
                         instead of a folder is compiled and not linked
@@ -77,7 +78,7 @@ class Builder:
         return users
 
     def stale(self):
-        files = {file for file in self.changed if file.endswith(".cpp")} | self.tests
+        files = {file for file in self.changed if file.endswith(".cpp") and "/cuda/" not in file} | self.tests
         for header in self.changed:
             files |= {f for f in self.users.get(header, ()) if f.endswith(".cpp") and not f.startswith("tests/")}
         if self.rooms:
@@ -87,19 +88,18 @@ class Builder:
     def command_for(self, file):
         """A file that is new is compiled like one beside it, or in the nearest folder above."""
         if file in self.entries:
-            return self.entries[file], file
+            return self.entries[file]
         for folder in pathlib.Path(file).parents:
             for known, command in sorted(self.entries.items()):
                 if pathlib.Path(known).is_relative_to(folder):
-                    return command, known
+                    return command
         fail(f"no room for {file}")
 
     def compile(self, file):
-        command, like = self.command_for(file)
         target = self.out / "objects" / (file + ".o")
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = re.sub(r" -o \S+ -c \S+$", f" -o {target} -c {ROOT}/{file}", command)
-        run(command.replace(f"{ROOT}/{file}", f"{self.copy}/{file}").replace(f"-I{ROOT}", f"-I{self.copy}")
+        command = re.sub(r" -o \S+ -c \S+$", f" -o {target} -c {self.copy}/{file}", self.command_for(file))
+        run(command.replace(f"-I{ROOT}", f"-I{self.copy}")
             .replace(f'SPECMOE_SOURCE_DIR=\\"{ROOT}', f'SPECMOE_SOURCE_DIR=\\"{self.copy}'), self.build)
         return file, str(target)
 
@@ -184,6 +184,11 @@ def follow(guide, build, copy):
         elif kind == "tests":
             builder.tests |= set(attributes.split())
             up_to_date = False
+        elif kind == "cuda":
+            nvcc = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+            headers = pathlib.Path(nvcc).resolve().parents[1] / "include"
+            for file in attributes.split() if (headers / "cuda_runtime_api.h").exists() else ():
+                run(["c++", "-std=c++20", "-fsyntax-only", "-Wall", f"-I{copy}", f"-I{headers}", file], copy)
         elif attributes.startswith("file="):
             path = attributes[5:]
             (copy / path).parent.mkdir(parents=True, exist_ok=True)
@@ -193,9 +198,7 @@ def follow(guide, build, copy):
         elif kind == "diff":
             builder.changed |= apply(text, copy)
             up_to_date = False
-        elif attributes == "gpu":
-            continue
-        elif kind == "sh":
+        elif kind == "sh" and attributes != "gpu":
             if not up_to_date:
                 builder.bring_up_to_date()
                 up_to_date = True
@@ -206,7 +209,7 @@ def follow(guide, build, copy):
             if printed is None:
                 fail(f"no command before: {text}")
             check_printed(text, printed)
-        else:
+        elif kind != "sh":
             fail(f"{guide.name}: a block of {kind} that is neither written nor run:\n{text}")
     if not ran:
         fail(f"{guide.name} runs nothing")
