@@ -20,33 +20,54 @@ namespace specmoe {
 
 namespace {
 
-/// What the summary does not tell of prefill.
-struct Prefill : EngineObserver {
-  explicit Prefill(EngineObserver& observer) : next(observer) {}
+/// What the summary does not tell.
+struct More : EngineObserver {
+  More(EngineObserver& observer, const MoeModel& of) : next(observer), model(of) {}
   void step_ended(const StepRecord& step) override {
     if (step.prefill) {
       tokens += static_cast<double>(step.tokens);
       time += step.duration().value;
       waited += step.expert_wait.value;
+    } else {
+      add_blocks(step);
     }
     next.step_ended(step);
   }
   void run_ended(std::int64_t useless, Bytes peak) override { next.run_ended(useless, peak); }
 
+  void add_blocks(const StepRecord& step) {
+    Seconds before = step.start;
+    for (std::size_t i = 0; i < model.blocks.size(); ++i) {
+      const Seconds end = step.block_end[i];
+      if (model.blocks[i].moe_layer >= 0 && end > before) {
+        block_time += (end - before).value;
+        ++blocks;
+      }
+      before = std::max(before, end);
+    }
+  }
+
   EngineObserver& next;
-  double tokens = 0, time = 0, waited = 0;
+  const MoeModel& model;
+  double tokens = 0, time = 0, waited = 0;  // prefill's
+  double block_time = 0;                    // of so many MoE blocks in decode
+  double blocks = 0;
 };
 
-double value_of(CaseMetric metric, const RunSummary& s, const Prefill& prefill) {
+double value_of(CaseMetric metric, const RunSummary& s, const More& more) {
   switch (metric) {
     case CaseMetric::tokens_per_second:
       return s.tokens_per_second;
     case CaseMetric::all_tokens_per_second:
-      return (prefill.tokens + static_cast<double>(s.decoded_tokens)) / s.total_time;
+      return (more.tokens + static_cast<double>(s.decoded_tokens)) / s.total_time;
+    case CaseMetric::output_tokens_per_second:
+      return static_cast<double>(s.decoded_tokens) / s.total_time;
+    case CaseMetric::moe_block:
+      return more.block_time / more.blocks;
     case CaseMetric::prompt_tokens_per_second:
-      return prefill.tokens / prefill.time;
+      return more.tokens / more.time;
     case CaseMetric::prefill_wait_share:
-      return prefill.waited / prefill.time;
+      return more.waited / more.time;
     case CaseMetric::tpot:
       return s.tpot;
     case CaseMetric::expert_wait:
@@ -82,18 +103,18 @@ std::string simulate_point(const Yaml& document, const Point& point, const std::
                                        [&](const Strategy& s) { return s.name == point.strategy; });
     if (strategy == scenario.strategies.end()) throw std::logic_error("a strategy of a case is gone");
     Recorder recorder(scenario, *strategy);
-    Prefill prefill(recorder);
+    More more(recorder, scenario.model);
     const auto source = scenario.routing.open();
     const SimulationEnd end = simulate(
         scenario.platform,
         [&](Machine& machine) {
-          run_engine(machine, scenario.model, *source, scenario.workload, strategy->settings, prefill);
+          run_engine(machine, scenario.model, *source, scenario.workload, strategy->settings, more);
         },
         &recorder);
     const RunSummary summary = recorder.finish(end);
     std::string values;
     for (int metric = 0; metric <= static_cast<int>(CaseMetric::hit_rate); ++metric)
-      values += fmt::format("{} ", value_of(static_cast<CaseMetric>(metric), summary, prefill));
+      values += fmt::format("{} ", value_of(static_cast<CaseMetric>(metric), summary, more));
     return values;
   } catch (const InputError& error) {
     throw InputError("", 0, fmt::format("{}: {}", where, error.what()));
@@ -144,7 +165,7 @@ std::vector<Edit> joined(std::initializer_list<const std::vector<Edit>*> all) {
 class MachineRuns {
  public:
   MachineRuns(const PublishedCase& of, CaseMachine& machine, int jobs)
-      : case_(of), machine_(machine), simulations_(of.scenario, jobs) {}
+      : machine_(machine), simulations_(of.scenario, jobs) {}
 
   /// Simulates those that `chosen` says, each with its `simulated`.
   template <class Chosen>
@@ -169,21 +190,20 @@ class MachineRuns {
     });
   }
 
-  // The value that makes the sum of squared ln(simulated / published) least, over the constant's rows.
-  Edit fit(const CaseConstant& constant, const std::vector<Edit>& before) {
+  /// Half way, on a logarithmic scale.
+  Edit start(const CaseConstant& constant) const {
+    return edit_of(constant, std::sqrt(constant.low.magnitude() * constant.high.magnitude()));
+  }
+
+  /// The value of constants[place] that makes the sum of squared ln(simulated / published) over its rows least.
+  Edit fit(const CaseConstant& constant, std::vector<Edit> constants, std::size_t place) {
     const auto serves = [&](const CaseRow& row) {
       return row.calibrate && (constant.strategies.empty() ||
                                std::find(constant.strategies.begin(), constant.strategies.end(),
                                          row.strategy) != constant.strategies.end());
     };
-    const auto [low, unit] = constant.low.number_and_unit();
-    const double high = low * constant.high.magnitude() / constant.low.magnitude();
-    const auto edit_of = [&, low_unit = unit](double value) {
-      return Edit{constant.path, constant.low.replaced(fmt::format("{:.4g}{}", value, low_unit))};
-    };
     const auto loss = [&](double log_value) {
-      std::vector<Edit> constants = before;
-      constants.push_back(edit_of(std::exp(log_value)));
+      constants[place] = edit_of(constant, std::exp(log_value));
       simulate(constants, serves);
       double sum = 0;
       for (const CaseTable& table : machine_.tables)
@@ -192,13 +212,19 @@ class MachineRuns {
       return sum;
     };
     constexpr int kBits = 9;  // of the logarithm: the value to about 1 %
-    const auto [at, least] =
-        boost::math::tools::brent_find_minima(loss, std::log(low), std::log(high), kBits);
-    return edit_of(std::exp(at));
+    const auto [at, least] = boost::math::tools::brent_find_minima(
+        loss, std::log(constant.low.magnitude()), std::log(constant.high.magnitude()), kBits);
+    return edit_of(constant, std::exp(at));
   }
 
  private:
-  const PublishedCase& case_;
+  // @param value in base units; written in the unit of `low`
+  static Edit edit_of(const CaseConstant& constant, double value) {
+    const auto [low, unit] = constant.low.number_and_unit();
+    return {constant.path, constant.low.replaced(fmt::format(
+                               "{:.4g}{}", value * low / constant.low.magnitude(), unit))};
+  }
+
   CaseMachine& machine_;
   Simulations simulations_;
 };
@@ -215,10 +241,13 @@ void simulate_case(PublishedCase& each, int jobs, const std::function<void(const
     say(fmt::format("{}: {}\n", each.name, machine.name));
     MachineRuns runs(each, machine, jobs);
     std::vector<Edit> constants;
-    for (const CaseConstant& constant : each.constants) {
-      constants.push_back(runs.fit(constant, constants));
-      machine.fitted.push_back(constants.back().value.text());
-    }
+    for (const CaseConstant& constant : each.constants) constants.push_back(runs.start(constant));
+    // One after another, since each has rows of its own; again where one's rows feel another a little.
+    const int passes = each.constants.size() > 1 ? 3 : 1;
+    for (int pass = 0; pass < passes; ++pass)
+      for (std::size_t i = 0; i < constants.size(); ++i)
+        constants[i] = runs.fit(each.constants[i], constants, i);
+    for (const Edit& constant : constants) machine.fitted.push_back(constant.value.text());
     runs.simulate(constants, [](const CaseRow&) { return true; });
   }
 }
@@ -228,7 +257,11 @@ std::vector<std::string> wrong_orders(const PublishedCase& each) {
   std::vector<std::string> wrong;
   for (const CaseMachine& machine : each.machines)
     for (const CaseTable& table : machine.tables)
-      for (std::size_t i = 0; i < table.rows.size(); ++i)
+      for (std::size_t i = 0; i < table.rows.size(); ++i) {
+        if (const CaseRow& row = table.rows[i];
+            !row.over.empty() && std::log(row.published) * std::log(row.simulated) < 0)
+          wrong.push_back(fmt::format("{}, {}, {}: {} and {}", each.name, machine.name, table.name,
+                                      row.strategy, row.over));
         for (std::size_t j = i + 1; j < table.rows.size(); ++j) {
           const CaseRow &a = table.rows[i], &b = table.rows[j];
           if (a.metric != b.metric || a.over != b.over) continue;
@@ -237,6 +270,7 @@ std::vector<std::string> wrong_orders(const PublishedCase& each) {
           wrong.push_back(fmt::format("{}, {}, {}: {} and {}", each.name, machine.name, table.name,
                                       a.strategy, b.strategy));
         }
+      }
   return wrong;
 }
 
@@ -253,6 +287,7 @@ std::vector<CaseErrors> case_errors(const std::vector<PublishedCase>& cases) {
           if (row.calibrate) continue;
           const bool time = row.metric == CaseMetric::tpot;
           const bool speed = row.over.empty() && (time || row.metric == CaseMetric::tokens_per_second ||
+                                                  row.metric == CaseMetric::output_tokens_per_second ||
                                                   row.metric == CaseMetric::all_tokens_per_second);
           for (const std::string& kind : {std::string(name_of(row.kind)), std::string("all")}) {
             Rows& rows = by_class[kind];

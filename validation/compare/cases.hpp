@@ -16,7 +16,9 @@ namespace specmoe {
 enum class CaseMetric {
   tokens_per_second,  // decoded tokens a second of decoding
   all_tokens_per_second,  // prompts' and decoded tokens a second of the whole run
+  output_tokens_per_second,  // decoded tokens a second of the whole run
   prompt_tokens_per_second,
+  moe_block,  // mean time of a MoE block in decode
   tpot,
   expert_wait,  // a decode step
   wait_share,   // of a decode step

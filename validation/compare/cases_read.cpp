@@ -13,6 +13,8 @@ CaseMetric read_metric(const Yaml& node) {
   using enum CaseMetric;
   return node.choice<CaseMetric>({{"tokens_per_second", tokens_per_second},
                                   {"all_tokens_per_second", all_tokens_per_second},
+                                  {"output_tokens_per_second", output_tokens_per_second},
+                                  {"moe_block", moe_block},
                                   {"prompt_tokens_per_second", prompt_tokens_per_second},
                                   {"tpot", tpot},
                                   {"expert_wait", expert_wait},
@@ -33,6 +35,7 @@ double read_published(const Yaml& node, CaseMetric metric, bool ratio) {
   switch (metric) {
     case CaseMetric::tpot:
     case CaseMetric::expert_wait:
+    case CaseMetric::moe_block:
       return node.seconds({1e-9}).value;
     case CaseMetric::wait_share:
     case CaseMetric::prefill_wait_share:

@@ -19,6 +19,7 @@ std::string text(const CaseRow& row, double value) {
   switch (row.metric) {
     case CaseMetric::tpot:
     case CaseMetric::expert_wait:
+    case CaseMetric::moe_block:
       return fmt::format("{:.1f} ms", 1000 * value);
     case CaseMetric::wait_share:
     case CaseMetric::prefill_wait_share:
@@ -35,6 +36,10 @@ std::string_view unit_text(const CaseRow& row) {
       return "decode";
     case CaseMetric::all_tokens_per_second:
       return "all tokens";
+    case CaseMetric::output_tokens_per_second:
+      return "whole run";
+    case CaseMetric::moe_block:
+      return "MoE block";
     case CaseMetric::prompt_tokens_per_second:
       return "prefill";
     case CaseMetric::tpot:
