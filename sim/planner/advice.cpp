@@ -149,7 +149,7 @@ Advice advise(const Question& question, const AdviceOptions& options) {
   Advice advice{question,
                 lowest.scenario.model.name,
                 lowest.scenario.platform.name,
-                lowest.scenario.routing.open()->description(),
+                routing_of(lowest),
                 lowest.scenario.notes,
                 native,
                 {},
@@ -157,7 +157,7 @@ Advice advise(const Question& question, const AdviceOptions& options) {
                 {},
                 "",
                 lowest,
-                what_is_missing(lowest),
+                what_is_missing(question, lowest),
                 {},
                 {},
                 {},
@@ -176,10 +176,10 @@ Advice advise(const Question& question, const AdviceOptions& options) {
   }
   found = try_all(question, settings, kLong, options.jobs, chosen);
   say("prompts");
-  Trials prompts(options.jobs);
+  Trials trials(options.jobs);
   for (std::size_t s = 0; s < settings.size(); ++s)
-    prompts.add_first_token(question, settings[s], found[s].front().candidate);
-  const std::vector<Trial> first_tokens = prompts.run();
+    trials.add_first_token(question, settings[s], found[s].front().candidate);
+  const std::vector<Trial> first_tokens = trials.run();
   std::vector<Offer> offers;
   for (std::size_t s = 0; s < settings.size(); ++s) {
     const Candidate& candidate = settings[s].candidates[found[s].front().candidate];
@@ -192,7 +192,6 @@ Advice advise(const Question& question, const AdviceOptions& options) {
   advice.setting = settings[*advice.best];
   advice.missing.clear();
   advice.errors = PublishedErrors::load(options.errors).of(error_class(best));
-  advice.flags = flags_for(question, advice.setting, best.candidate, native);
 
   std::vector<std::string> names;
   for (const Found& each : found[*advice.best])
@@ -200,6 +199,13 @@ Advice advise(const Question& question, const AdviceOptions& options) {
   const double speed = best.trial.tokens_per_second;
   say("trying better machines");
   advice.upgrades = try_upgrades(question, advice.setting, speed, names, options.jobs);
+  advice.flags = flags_for(question, advice.setting, best.candidate, native);
+  for (EngineFlags& flags : advice.flags)
+    if (flags.like) trials.add_decode(question, advice.setting, *flags.like, kLong);
+  const std::vector<Trial> likes = trials.run();
+  std::size_t like = 0;
+  for (EngineFlags& flags : advice.flags)
+    if (flags.like) flags.tokens_per_second = likes[like++].tokens_per_second;
   if (!question.batch) {
     say("trying batches");
     advice.best_batch = try_batches(question, advice.setting, speed, names, options.jobs);

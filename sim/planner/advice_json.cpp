@@ -97,7 +97,11 @@ std::string advice_json(const Advice& advice) {
     json["best_batch"] = {{"batch", advice.best_batch->batch},
                           {"tokens_per_second", number(advice.best_batch->tokens_per_second)}};
   for (const EngineFlags& flags : advice.flags)
-    json["flags"].push_back({{"engine", flags.engine}, {"command", flags.command}, {"note", flags.note}});
+    json["flags"].push_back(
+        {{"engine", flags.engine},
+         {"command", flags.command},
+         {"note", flags.note},
+         {"tokens_per_second", flags.tokens_per_second ? Json(*flags.tokens_per_second) : Json(nullptr)}});
   return json.dump(2) + "\n";
 }
 

@@ -84,11 +84,11 @@ std::string describe(Resource resource) {
     case Resource::host:
       return "the host, which launches kernels";
     case Resource::gpu_memory:
-      return "the GPU's memory bandwidth";
+      return "the GPU, most of the time for its memory";
     case Resource::gpu_arithmetic:
-      return "the GPU's arithmetic";
+      return "the GPU, most of the time for its arithmetic";
     case Resource::gpu_floor:
-      return "the GPU's shortest kernel time";
+      return "the GPU, most of the time with kernels too small to fill it";
   }
   return "";
 }
@@ -126,10 +126,7 @@ std::string answer_of(const Advice& advice) {
 
 std::string advice_text(const Advice& advice) {
   std::string text = answer_of(advice) + "\n\n" + bill_text(advice);
-  text += fmt::format("  routing   {}{}\n", advice.routing,
-                      advice.routing.starts_with("generated")
-                          ? ", typical values: no profile of this model's routing is known"
-                          : "");
+  text += fmt::format("  routing   {}\n", advice.routing);
   for (const std::string& note : advice.notes) text += fmt::format("  note      {}\n", note);
   if (!advice.feasible()) return text;
   const Row& best = advice.rows[*advice.best];
@@ -162,10 +159,13 @@ std::string advice_text(const Advice& advice) {
                         advice.best_batch->tokens_per_second);
   else if (advice.best_batch)
     text += "A larger batch gives no more tokens a second.\n";
-  text += "\nNearest settings elsewhere:\n";
+  text +=
+      "\nNearest settings elsewhere, and what the simulator makes of such a division (not of that engine):\n";
   for (const EngineFlags& flags : advice.flags)
-    text += fmt::format("  {}: {}\n{}", flags.engine, flags.command,
-                        flags.note.empty() ? "" : fmt::format("    ({})\n", flags.note));
+    text +=
+        fmt::format("  {}{}: {}\n{}", flags.engine,
+                    flags.tokens_per_second ? fmt::format(" ({:.1f} tok/s)", *flags.tokens_per_second) : "",
+                    flags.command, flags.note.empty() ? "" : fmt::format("    ({})\n", flags.note));
   return text;
 }
 

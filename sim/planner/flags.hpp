@@ -4,6 +4,7 @@
 //     Native-Formats-Tutorial.md; --kt-method AMXINT4, AMXINT8, LLAMAFILE: kvcache-ai/ktransformers#1608
 //   vLLM: docs.vllm.ai/en/v0.8.1/serving/engine_args.html
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct EngineFlags {
   std::string command;
   /// What the engine does otherwise than the plan; empty if nothing of weight.
   std::string note;
+  /// The candidate of the setting that it comes nearest to; none where the simulator has no such way. And what that gives.
+  std::optional<std::size_t> like{};
+  std::optional<double> tokens_per_second{};
 };
 
 /// @param native the model's own precision

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "models/moe/routing/routing_profile.hpp"
 #include "sim/base/input_error.hpp"
@@ -65,7 +66,7 @@ WorkloadPeak peak_of_question(const Question& question, const Scenario& scenario
 }
 
 // The model's own profile, if it routes as the model does.
-std::string routing_of(const MoeModel& model) {
+std::string routing_key(const MoeModel& model) {
   const auto names = profile_names();
   if (std::find(names.begin(), names.end(), model.name) == names.end()) return kTypicalRouting;
   const RoutingProfile profile = RoutingProfile::load(model.name);
@@ -96,7 +97,7 @@ Setting read_setting(const Question& question, Formats precision, const std::vec
   if (model.encoder_decoder())
     throw InputError("--model", 0, fmt::format("\"{}\" has an encoder", question.model),
                      "a decoder, which has a context");
-  reader.routing = routing_of(model);
+  reader.routing = routing_key(model);
 
   const DeviceId gpu = platform.first(Device::Kind::gpu);
   const auto free_of = [&](MemoryId id) { return platform[id].capacity - platform[id].reserved; };
@@ -142,19 +143,38 @@ Setting read_setting(const Question& question, Formats precision, const std::vec
   return setting;
 }
 
-std::string what_is_missing(const Setting& setting) {
+std::string routing_of(const Setting& setting) {
+  const RoutingOrigin& routing = setting.scenario.routing;
+  if (routing.profile)
+    return fmt::format("made from the profile of {}{}", routing.profile->model,
+                       routing.profile->marginals_only ? ", popularity alone" : "");
+  return fmt::format(
+      "made up with typical values (Zipf {}, reuse {}, correlation {}): there is no profile of this model",
+      routing.generator.zipf, routing.generator.reuse, routing.generator.correlation);
+}
+
+std::string what_is_missing(const Question& question, const Setting& setting) {
   if (!setting.candidates.empty()) return "";
   const MemoryBill& bill = setting.bill;
   const Bytes expert = setting.scenario.model.expert_bytes();
-  if (setting.gpu_room < expert)
-    return fmt::format("what must be in GPU memory, {} and at least one expert, needs {}; it has {}",
-                       "weights of all but the experts, KV cache and activations",
-                       gigabytes(bill.taken() + expert), gigabytes(bill.available));
-  return fmt::format(
-      "{} of experts, of which GPU memory holds {}, need {} of host memory or disk; it has {} and {}",
-      gigabytes(setting.all_experts), gigabytes(setting.gpu_room),
-      gigabytes(setting.all_experts - setting.gpu_room), gigabytes(setting.host_free),
-      gigabytes(setting.disk_free));
+  if (setting.gpu_room >= expert)
+    return fmt::format(
+        "{} of experts, of which GPU memory holds {}, need {} of host memory or disk, which have {} and {} "
+        "free",
+        gigabytes(setting.all_experts), gigabytes(setting.gpu_room),
+        gigabytes(setting.all_experts - setting.gpu_room), gigabytes(setting.host_free),
+        gigabytes(setting.disk_free));
+  std::string text = fmt::format(
+      "weights but the experts, KV cache, activations and one expert need {} of GPU memory, which has {}",
+      gigabytes(bill.taken() + expert), gigabytes(bill.available));
+  // The cache grows with the context as good as evenly.
+  const auto cache = std::find_if(bill.items.begin(), bill.items.end(),
+                                  [](const auto& item) { return item.first == "kv_cache"; });
+  const Bytes room = bill.rest() + cache->second - expert;
+  if (room > Bytes{0})
+    text += fmt::format("; a context of {:.0f} would fit",
+                        std::floor(room / cache->second * static_cast<double>(question.context) / 100) * 100);
+  return text;
 }
 
 }  // namespace specmoe

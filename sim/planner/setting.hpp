@@ -63,8 +63,11 @@ Formats native_precision(const Question& question);
 /// @throws InputError for a model, platform or change that is none, and a context or batch that no model has
 Setting read_setting(const Question& question, Formats precision, const std::vector<Edit>& changes = {});
 
+/// Where the routing of a setting comes from, in words.
+std::string routing_of(const Setting& setting);
+
 /// Of a machine on which a model does not fit in one precision: what is missing, e.g. "61.1 GB of experts need 36.6 GB of
-/// host memory or disk; it has 16.0 GB". Empty if there are candidates.
-std::string what_is_missing(const Setting& setting);
+/// host memory or disk; it has 16.0 GB", or the longest context that would fit. Empty if there are candidates.
+std::string what_is_missing(const Question& question, const Setting& setting);
 
 }  // namespace specmoe

@@ -80,6 +80,11 @@ class Meter : public Recorder {
   std::vector<DeviceId> devices_;
 };
 
+template <class Kind>
+const Kind* find_by_name(std::span<const Kind> kinds, std::string_view name) {
+  return &*std::find_if(kinds.begin(), kinds.end(), [&](const Kind& kind) { return kind.name == name; });
+}
+
 std::string bytes_of(const Trial& trial) {
   return std::string(reinterpret_cast<const char*>(&trial), sizeof trial);
 }
@@ -134,7 +139,16 @@ Trial decode(const Question& question, const Setting& setting, std::size_t candi
 
 double first_token(const Question& question, const Setting& setting, std::size_t candidate) {
   const Scenario& scenario = setting.scenario;
-  const Strategy& strategy = scenario.strategies.at(candidate);
+  Strategy strategy = scenario.strategies.at(candidate);
+  // Engines that leave experts to the CPU copy them to the GPU for a prompt where that is faster: llama.cpp from 32 tokens
+  // on, KTransformers from --kt-gpu-prefill-token-threshold on.
+  if (setting.candidates.at(candidate).way == Way::on_cpu) {
+    EngineSettings& s = strategy.settings;
+    s.placement = find_by_name(placement_kinds(), "cheaper");
+    // So many layers are in GPU memory; which of them makes no difference to a prompt.
+    if (s.cpu_layers > 0) s.start = find_by_name(start_kinds(), "front");
+    s.cpu_layers = 0;
+  }
   RoutingOrigin origin = scenario.routing;
   origin.generator.prompt_tokens = origin.from_profile.prompt_tokens = question.context - question.output;
   origin.generator.output_tokens = origin.from_profile.output_tokens = 1;
