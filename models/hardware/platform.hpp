@@ -201,7 +201,8 @@ class Platform {
   /// @throws InputError for anything that is not a sound platform: unknown, missing or duplicate keys, names
   /// that no node has, numbers without unit or source, zero or absurd numbers.
   static Platform load(const std::string& name_or_file) { return read(open(name_or_file)); }
-  static Yaml open(const std::string& name_or_file);
+  /// The file, made whole where it is `like` another. @param files gets its path and those of the files it is like.
+  static Yaml open(const std::string& name_or_file, std::vector<std::filesystem::path>* files = nullptr);
   static Platform read(const Yaml& document);
 
   std::string name;

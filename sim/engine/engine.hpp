@@ -81,6 +81,9 @@ struct EngineSettings {
   /// --n-cpu-moe).
   int cpu_layers = 0;
   MissPrecision miss;
+  /// What the engine's own program takes on the host beside its calls, an interpreter say: at the start of each step,
+  /// and of each MoE layer when its routing is known, before its experts are asked for.
+  Seconds step_work, layer_work;
   /// A step's tokens share one load and one kernel an expert.
   bool deduplicate = true;
   Grouping grouped = Grouping::faster;
