@@ -31,7 +31,8 @@ void import_latent(ConfigImport& in) {
 void import_attention(ConfigImport& in) {
   const Config& c = in.config;
   AttentionShape& a = in.model.attention;
-  a.heads = c.integer({"num_attention_heads", "num_heads", "n_heads"}, 1, kMostHeads);
+  a.heads =
+      c.integer({"num_attention_heads", "num_heads", "n_heads", "encoder_attention_heads"}, 1, kMostHeads);
   if (c.has({"kv_lora_rank"})) {
     import_latent(in);
     return;

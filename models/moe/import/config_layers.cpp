@@ -163,6 +163,9 @@ void import_window_heads(ConfigImport& in) {
   own.kv_heads = c.find_integer({"swa_num_key_value_heads", "attention_other_setting.num_attention_groups"},
                                 1, own.heads)
                      .value_or(own.kv_heads);
+  if (own.heads % own.kv_heads != 0)
+    c.fail({"swa_num_key_value_heads", "attention_other_setting.num_attention_groups"},
+           "a divisor of the heads");
   own.head_dim = c.find_integer({"swa_head_dim", "attention_other_setting.head_dim"}, 1, kMostHidden)
                      .value_or(own.head_dim);
   own.value_dim = c.find_integer({"swa_v_head_dim"}, 1, kMostHidden).value_or(own.value_dim);

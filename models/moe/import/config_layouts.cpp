@@ -45,7 +45,7 @@ void import_switch(ConfigImport& in) {
       c.text({"feed_forward_proj"}).value_or("relu").starts_with("gated") || c.flag({"is_gated_act"}, false);
   m.expert = {c.integer({"d_ff"}, 1, kMostIntermediate), gated};
   m.top_k = c.find_integer({"num_selected_experts"}, 1, m.experts).value_or(1);
-  m.dense = m.expert;
+  if (m.moe_layers < std::ssize(m.blocks)) m.dense = m.expert;
 }
 
 // NLLB-MoE: every step-th block is sparse, the last of each step.
@@ -68,7 +68,7 @@ void import_nllb(ConfigImport& in) {
     c.fail({"decoder_attention_heads"}, "the encoder's");
   m.expert_bias = true;
   m.top_k = 2;
-  m.dense = m.expert;
+  if (m.moe_layers < std::ssize(m.blocks)) m.dense = m.expert;
 }
 
 // Nemotron-H: layers of one kind each, M (Mamba-2), * (attention), E (experts), - (dense). A mixer and the network behind
