@@ -207,9 +207,10 @@ void add_validate_command(CLI::App& app) {
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");
   command
-      ->add_option("--published", options->published,
-                   "Instead: whole runs that others published, simulated (--out: CSV); or seed: the claims of the "
-                   "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
+      ->add_option(
+          "--published", options->published,
+          "Instead: whole runs that others published, simulated (--out: CSV); or seed: the claims of the "
+          "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
       ->expected(0, 1)
       ->default_str("runs")
       ->check(CLI::IsMember({"runs", "seed"}));
