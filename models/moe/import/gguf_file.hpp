@@ -12,8 +12,10 @@
 
 namespace specmoe {
 
+/// The header of a GGUF file: its keys and its tensors, without their data.
 class GgufFile {
  public:
+  /// A tensor's name, shape and size.
   struct Tensor {
     std::string_view name;
     /// [i] -> extent, the fastest first: a matrix product's k is `extent[0]`. Missing ones are 1.
