@@ -19,7 +19,15 @@ struct Options {
   std::string out;
 };
 
+// It may stand in platforms/, where nothing is worth less than a guess.
+void check_may_write(const std::string& file) {
+  std::string first;
+  if (std::ifstream in(file); std::getline(in, first) && !first.starts_with(kDetectedHead))
+    throw InputError(file, 0, "is there, and detect did not write it", "another --out");
+}
+
 void run(Options options) {
+  check_may_write(options.out);
   if (!options.out.empty()) options.detect.name = std::filesystem::path(options.out).stem().string();
   const Detected detected = detect(Host::here(), options.detect);
   for (const std::string& note : detected.notes) say(note + "\n");

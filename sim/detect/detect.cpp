@@ -146,8 +146,8 @@ void write_memory(const Base& base, const HostFacts& host, PlatformText& out) {
   if (base.unified()) return;  // the module's, which its name says
   const Channels& channels = host.channels;
   const std::string bandwidth = rate(0.7 * channels.count * channels.mt_per_s * 8e6);
-  const std::string source = fmt::format("{}; guessed: 0.7 of {} channels at {:.0f} MT/s, one socket",
-                                         channels.source, channels.count, channels.mt_per_s);
+  const std::string source = fmt::format("guessed: 0.7 of {} channels at {:.0f} MT/s, one socket; {}",
+                                         channels.count, channels.mt_per_s, channels.source);
   out.guess(memory + ".read", bandwidth, source);
   out.guess(memory + ".write", bandwidth, source);
 }
@@ -298,12 +298,12 @@ Detected detect(const Host& host, const DetectOptions& options) {
   detected.notes.push_back(
       fmt::format("{} of {} numbers are guessed or carried over from {}", guessed, numbers.size(), from));
   detected.yaml = fmt::format(
-      "# What this machine tells of itself (specmoe machine detect): {} numbers are read, {} are guessed or "
+      "{} (specmoe machine detect): {} numbers are read, {} are guessed or "
       "carried over\n"
       "# from {}. To measure them: specmoe-calibrate measure --out {}.h5, then\n"
       "# specmoe-calibrate fit {}.h5 --out platforms/{}.yaml (validation/README.md).\n{}",
-      numbers.size() - static_cast<std::size_t>(guessed), guessed, from, options.name, options.name,
-      options.name, body);
+      kDetectedHead, numbers.size() - static_cast<std::size_t>(guessed), guessed, from, options.name,
+      options.name, options.name, body);
   return detected;
 }
 

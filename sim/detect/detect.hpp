@@ -2,12 +2,16 @@
 // the platform whose GPU is the same or the nearest.
 #pragma once
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/hardware/platform.hpp"
 #include "sim/detect/host.hpp"
 
 namespace specmoe {
+
+/// With this a file begins that detect wrote.
+constexpr std::string_view kDetectedHead = "# What this machine tells of itself";
 
 struct DetectOptions {
   /// A platform's name: its GPU, or its module with one memory, in this host. Empty: the GPU that is here.

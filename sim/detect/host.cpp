@@ -106,7 +106,7 @@ Channels guess_channels(const Processor& p) {
   const int family = static_cast<int>(number_of(value_of(p, "cpu family"))),
             number = static_cast<int>(number_of(value_of(p, "model")));
   const auto guess = [](int count, double rate, const char* what) {
-    return Channels{count, rate, fmt::format("guessed: {}", what)};
+    return Channels{count, rate, fmt::format("by the class of the processor: {}", what)};
   };
   const bool zen4 = family > 25 || (family == 25 && (number >= 0x60 || (number >= 0x10 && number < 0x20)));
   if (is("EPYC"))

@@ -57,7 +57,7 @@ struct Cpu {
 struct Channels {
   int count;
   double mt_per_s;     // of one channel, 8 bytes a transfer
-  std::string source;  // "read: ..." or "guessed: ..."
+  std::string source;  // "read: ..." or "by the class of the processor: ..."
 };
 
 struct HostFacts {
