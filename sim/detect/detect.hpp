@@ -13,6 +13,7 @@ namespace specmoe {
 /// With this a file begins that detect wrote.
 constexpr std::string_view kDetectedHead = "# What this machine tells of itself";
 
+/// What a user may say.
 struct DetectOptions {
   /// A platform's name: its GPU, or its module with one memory, in this host. Empty: the GPU that is here.
   std::string gpu;
@@ -22,6 +23,7 @@ struct DetectOptions {
   std::string name = "this_machine";
 };
 
+/// A platform file, and how it came about.
 struct Detected {
   std::string yaml;
   /// The file as it is read, made whole.

@@ -16,6 +16,7 @@ struct Read {
   std::string source;
 };
 
+/// What is known of a GPU; the more, the better its source.
 struct GpuFacts {
   int count = 1, index = 0;
   /// As the driver has it, "NVIDIA GeForce RTX 4090"; empty where only the bus tells that there is one.
@@ -44,12 +45,13 @@ struct KnownGpu {
 };
 std::span<const KnownGpu> known_gpus();
 
-/// The GPU with this name; else, among those of the nearest compute capability, a GeForce for a GeForce, and the nearest
-/// in memory bandwidth, or where that is not known in multiprocessors. `same` says which.
+/// A known GPU for one that is here: the same, or the nearest.
 struct Match {
   const KnownGpu* gpu;
   bool same;
 };
+/// The GPU with this name; else, among those of the nearest compute capability, a GeForce for a GeForce, and the nearest
+/// in memory bandwidth, or where that is not known in multiprocessors.
 std::optional<Match> match(const GpuFacts& gpu);
 
 }  // namespace specmoe

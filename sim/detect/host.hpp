@@ -38,6 +38,7 @@ BytesPerSecond raw_bandwidth(const PcieLink& link);
 std::optional<PcieLink> read_pcie_link(const Host& host, const std::filesystem::path& device,
                                        const char* speed_file);
 
+/// A block device that experts can be read from.
 struct Disk {
   std::string name;
   Bytes capacity;
@@ -45,6 +46,7 @@ struct Disk {
   std::optional<PcieLink> link;  // of an NVMe drive
 };
 
+/// The processors of a machine, as /proc/cpuinfo tells.
 struct Cpu {
   std::string model;           // "AMD Ryzen 9 7950X 16-Core Processor"
   int sockets = 1, cores = 1;  // cores of all sockets
@@ -60,6 +62,7 @@ struct Channels {
   std::string source;  // "read: ..." or "by the class of the processor: ..."
 };
 
+/// A machine without its GPU.
 struct HostFacts {
   Cpu cpu;
   Bytes memory;

@@ -6,6 +6,7 @@ namespace specmoe {
 /// Functions as in NVIDIA's nvml.h, which documents them; 0 is success. Each may be null: an old driver lacks some.
 struct Nvml {
   using Device = void*;
+  /// nvmlMemory_t, in bytes.
   struct Memory {
     unsigned long long total, free, used;
   };

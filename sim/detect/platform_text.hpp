@@ -5,6 +5,7 @@
 
 namespace specmoe {
 
+/// Takes numbers one by one and writes them in the order of their maps.
 class PlatformText {
  public:
   /// @param path "memories.vram.capacity" @param value with its unit, "24 GiB" @param source where it was read
