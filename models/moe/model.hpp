@@ -34,6 +34,7 @@ struct LatentAttention {
   std::int64_t kv_lora = 0, nope = 0, rope = 0, value = 0;
 };
 
+/// Heads and their width, of all blocks of a model, and what its attention has beside the four matrices.
 struct AttentionShape {
   /// With latent attention: heads, heads, nope + rope.
   std::int64_t heads, kv_heads, head_dim;
@@ -104,6 +105,7 @@ struct StepShape {
   void add_encoder_sequence(std::int64_t tokens);
 };
 
+/// Counts of parameters.
 struct Parameters {
   double total = 0;
   /// Used for one token; without the input embedding's table (unless it is the LM head's too), as some
@@ -113,6 +115,7 @@ struct Parameters {
   double prediction = 0;
 };
 
+/// A model's shapes, and what follows from them: parameters, bytes, and the kernels of a step.
 class MoeModel {
  public:
   /// @param name_or_file "qwen3-30b-a3b" for models/moe/specs/qwen3-30b-a3b.yaml, or a path.

@@ -18,6 +18,7 @@ void add_run_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_study_command(CLI::App& app);
 void add_whatif_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_explore_command(CLI::App& app);
 void add_report_command(CLI::App& app);
 void add_trace_command(CLI::App& app);

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   specmoe::add_compare_command(app);
   specmoe::add_study_command(app);
   specmoe::add_whatif_command(app);
+  specmoe::add_plan_command(app);
   specmoe::add_explore_command(app);
   specmoe::add_report_command(app);
   specmoe::add_trace_command(app);

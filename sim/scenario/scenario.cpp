@@ -326,11 +326,16 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
 
   read_transfer(node, document, scenario, s);
   read_miss(node, document, scenario, s);
-  const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
+  const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace", "host_work"});
   if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
   if (const auto grouped = engine.find("grouped"))
     s.grouped = grouped->choice<Grouping>(
         {{"never", Grouping::never}, {"faster", Grouping::faster}, {"always", Grouping::always}});
+  if (const auto work = engine.find("host_work")) {
+    work->allow_only({"step", "layer"});
+    if (const auto step = work->find("step")) s.step_work = step->seconds();
+    if (const auto layer = work->find("layer")) s.layer_work = layer->seconds();
+  }
   const auto workspace = engine.find("workspace");
   const Section prefetch(
       node, document, "prefetch",
@@ -387,7 +392,7 @@ Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();
   scenario.platform = Platform::read(apply_edits(
-      noted(Platform::open(name_or_file(document["platform"], folder)), scenario), sorted.platform));
+      Platform::open(name_or_file(document["platform"], folder), &scenario.inputs), sorted.platform));
   scenario.model = read_model(document["model"], folder, sorted.model, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);
