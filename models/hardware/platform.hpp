@@ -44,6 +44,7 @@ struct Direction {
   std::optional<JoulesPerByte> energy{};
 };
 
+/// Where bytes are.
 struct Memory {
   enum class Kind { host, device, unified, disk };
   std::string name;
@@ -140,6 +141,7 @@ struct PowerDraw {
   Watts memory_bound, compute_bound;
 };
 
+/// What computes, and what its calls and kernels take.
 struct Device {
   enum class Kind { gpu, cpu };
   std::string name;
@@ -195,6 +197,7 @@ struct Route {
   std::vector<Hop> hops;
 };
 
+/// A machine: memories and devices, joined by links.
 class Platform {
  public:
   /// @param name_or_file "rtx4090" for platforms/rtx4090.yaml, or a path.

@@ -25,6 +25,7 @@ struct FeedForward {
   bool gated = true;
 };
 
+/// Heads and their width, of all blocks of a model, and what its attention has beside the four matrices.
 struct AttentionShape {
   std::int64_t heads, kv_heads, head_dim;
   bool qkv_bias = false, output_bias = false, qk_norm = false, sinks = false;
@@ -68,6 +69,7 @@ struct StepShape {
   void add_encoder_sequence(std::int64_t tokens);
 };
 
+/// Counts of parameters.
 struct Parameters {
   double total = 0;
   /// Used for one token; without the input embedding's table (unless it is the LM head's too), as some
@@ -75,6 +77,7 @@ struct Parameters {
   double active = 0, active_without_input_embedding = 0, active_without_embeddings = 0;
 };
 
+/// A model's shapes, and what follows from them: parameters, bytes, and the kernels of a step.
 class MoeModel {
  public:
   /// @param name_or_file "qwen3-30b-a3b" for models/moe/specs/qwen3-30b-a3b.yaml, or a path.

@@ -54,6 +54,7 @@ struct TopK {
   friend bool operator==(const TopK&, const TopK&) = default;
 };
 
+/// A kernel of one of these kinds, and what it is called on a timeline.
 struct Kernel {
   std::variant<Gemm, GroupedGemm, Attention, Elementwise, TopK> work;
   /// For the timeline: a static string ("attention"), the model's layer, and the expert if it is one

@@ -62,6 +62,7 @@ struct PredictorCost {
   }
 };
 
+/// What an engine is told beside model, machine and routing: a strategy.
 struct EngineSettings {
   std::uint64_t seed = 0;
   DeviceId gpu;
@@ -179,6 +180,7 @@ struct StepRecord {
 /// prices. @throws std::logic_error naming the broken law
 void check_step_laws(const StepRecord& step);
 
+/// Hears what an engine did.
 class EngineObserver {
  public:
   virtual ~EngineObserver() = default;

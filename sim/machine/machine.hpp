@@ -44,6 +44,7 @@ class MachineObserver {
   }
 };
 
+/// What an engine runs on, shaped like a CUDA runtime: real, or simulated.
 class Machine {
  public:
   virtual ~Machine() = default;

@@ -202,8 +202,10 @@ class MachineRuns {
                                std::find(constant.strategies.begin(), constant.strategies.end(),
                                          row.strategy) != constant.strategies.end());
     };
-    const auto loss = [&](double log_value) {
-      constants[place] = edit_of(constant, std::exp(log_value));
+    // From low to high on a logarithmic scale, 0 to 1.
+    const double low = constant.low.magnitude(), span = std::log(constant.high.magnitude() / low);
+    const auto loss = [&](double share) {
+      constants[place] = edit_of(constant, low * std::exp(share * span));
       simulate(constants, serves);
       double sum = 0;
       for (const CaseTable& table : machine_.tables)
@@ -211,10 +213,9 @@ class MachineRuns {
           if (serves(row)) sum += std::pow(std::log(row.simulated / row.published), 2);
       return sum;
     };
-    constexpr int kBits = 9;  // of the logarithm: the value to about 1 %
-    const auto [at, least] = boost::math::tools::brent_find_minima(
-        loss, std::log(constant.low.magnitude()), std::log(constant.high.magnitude()), kBits);
-    return edit_of(constant, std::exp(at));
+    constexpr int kBits = 10;
+    const auto [at, least] = boost::math::tools::brent_find_minima(loss, 0.0, 1.0, kBits);
+    return edit_of(constant, low * std::exp(at * span));
   }
 
  private:

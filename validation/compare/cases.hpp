@@ -66,6 +66,7 @@ struct CaseConstant {
   std::vector<std::string> strategies{};
 };
 
+/// A machine of a published case: what is changed for it in the scenario, and the tables published of it.
 struct CaseMachine {
   std::string name;
   std::vector<Edit> edits{};
@@ -74,6 +75,7 @@ struct CaseMachine {
   std::vector<std::string> fitted{};
 };
 
+/// Published runs of another engine, with the scenario that stands for them.
 struct PublishedCase {
   std::string name, title, source;
   std::vector<std::string> assumed;

@@ -26,6 +26,7 @@
 
 namespace specmoe {
 
+/// What a trace says of itself.
 struct TraceHeader {
   int layers = 0, experts = 0, top_k = 0;
   std::string model, source, licence, recorder;
