@@ -11,6 +11,7 @@
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/yaml.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
 #include "validation/compare/cases.hpp"
@@ -125,7 +126,7 @@ void validate(const ValidateOptions& options) {
       !std::filesystem::is_directory(options.tables))
     throw InputError("--tables", 0, fmt::format("\"{}\"", options.tables),
                      "a folder of published kernel times, or nowhere");
-  const std::vector<Bound> bounds = read_bounds(options.bounds);
+  const std::vector<Bound> bounds = read_bounds(Yaml::load(options.bounds));
   std::vector<std::string> unknown = options.machines;
   const auto wanted = [&](const std::string& machine) {
     std::erase(unknown, machine);

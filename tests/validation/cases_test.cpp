@@ -29,7 +29,7 @@ std::string case_text(const std::string& rows, const std::string& more = "") {
 
 PublishedCase read(const std::string& text) {
   const TemporaryFolder folder;
-  write_text(folder / "small.yaml", text);
+  folder.write("small.yaml", text);
   return PublishedCase::load(folder / "small.yaml");
 }
 
