@@ -15,8 +15,10 @@
 
 namespace specmoe {
 
+/// What the front of a GGUF file says. Views into its bytes: these must outlive it.
 class GgufFile {
  public:
+  /// An entry of the list of tensors.
   struct Tensor {
     std::string_view name;
     /// [i] -> extent, the fastest first: a matrix product's k is `extent[0]`. Missing ones are 1.
