@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   specmoe::add_trace_command(app);
   specmoe::add_model_command(app);
   specmoe::add_list_command(app);
+  specmoe::add_machine_command(app);
   specmoe::add_bench_command(app);
   specmoe::add_validate_command(app);
   try {

@@ -1,8 +1,10 @@
 #include "models/moe/import/gguf_file.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "sim/base/input_error.hpp"
@@ -201,9 +203,30 @@ std::int64_t GgufFile::length(const std::string& key) const {
                                : 0;
 }
 
-std::string_view gguf_type_name(std::uint32_t type) {
-  const Type* known = type_of(type);
-  return known ? known->name : "unknown";
+void GgufSum::add(const GgufFile::Tensor& tensor) {
+  elements += tensor.elements;
+  bytes += tensor.bytes;
+  types.insert(tensor.type);
+}
+
+double GgufSum::bits() const {
+  return 8 * static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(1, elements));
+}
+
+std::string GgufSum::names() const {
+  std::vector<std::string_view> list;
+  for (const std::uint32_t type : types) list.push_back(type_of(type)->name);
+  return fmt::format("{}", fmt::join(list, ", "));
+}
+
+WeightFormat GgufSum::nearest() const {
+  constexpr std::uint32_t kMxfp4 = 39;
+  if (types == std::set<std::uint32_t>{kMxfp4}) return WeightFormat::mxfp4;
+  using enum WeightFormat;
+  WeightFormat best = bf16;
+  for (const WeightFormat format : {fp32, int8, int4, int3, int2})
+    if (std::abs(bits_per_weight(format) - bits()) < std::abs(bits_per_weight(best) - bits())) best = format;
+  return best;
 }
 
 }  // namespace specmoe

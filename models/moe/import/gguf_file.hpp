@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "sim/base/kernel.hpp"
 
 namespace specmoe {
 
@@ -60,7 +63,18 @@ class GgufFile {
   std::map<std::string_view, std::size_t> by_name_;
 };
 
-/// "q4_K" of a tensor's type.
-std::string_view gguf_type_name(std::uint32_t type);
+/// What tensors store, together.
+struct GgufSum {
+  std::int64_t elements = 0, bytes = 0;
+  std::set<std::uint32_t> types{};
+
+  void add(const GgufFile::Tensor& tensor);
+  /// A weight.
+  double bits() const;
+  /// "q4_K, q6_K"
+  std::string names() const;
+  /// The format whose bits a weight are nearest.
+  WeightFormat nearest() const;
+};
 
 }  // namespace specmoe

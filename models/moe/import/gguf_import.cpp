@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <set>
 
 #include "models/moe/import/gguf_file.hpp"
@@ -25,37 +24,6 @@ constexpr std::array<std::string_view, 30> kArchitectures{
     "lfm2moe",   "llama",         "llama4",       "mimo2",       "minimax-m2",  "nemotron_h_moe",
     "olmoe",     "phimoe",        "qwen2moe",     "qwen35moe",   "qwen3moe",    "qwen3next"};
 
-/// Bytes and weights of tensors, and their types.
-struct Sum {
-  std::int64_t elements = 0, bytes = 0;
-  std::set<std::uint32_t> types{};
-
-  void add(const GgufFile::Tensor& t) {
-    elements += t.elements;
-    bytes += t.bytes;
-    types.insert(t.type);
-  }
-  double bits() const {
-    return 8 * static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(1, elements));
-  }
-  std::string names() const {
-    std::vector<std::string_view> list;
-    for (const std::uint32_t type : types) list.push_back(gguf_type_name(type));
-    return fmt::format("{}", fmt::join(list, ", "));
-  }
-  /// The format whose bits a weight are nearest, for the price of kernels.
-  WeightFormat nearest() const {
-    constexpr std::uint32_t kMxfp4 = 39;
-    if (types == std::set<std::uint32_t>{kMxfp4}) return WeightFormat::mxfp4;
-    using enum WeightFormat;
-    WeightFormat best = bf16;
-    for (const WeightFormat format : {fp32, int8, int4, int3, int2})
-      if (std::abs(bits_per_weight(format) - bits()) < std::abs(bits_per_weight(best) - bits()))
-        best = format;
-    return best;
-  }
-};
-
 class Importer {
  public:
   Importer(const GgufFile& in, std::string architecture) : in_(in), architecture_(std::move(architecture)) {}
@@ -74,6 +42,8 @@ class Importer {
     import_windows();
     import_groups();
     import_sizes();
+    m_.notes = fmt::format("{}", fmt::join(notes_, "; "));
+    m_.unverified = fmt::format("{}", fmt::join(unverified_, "; "));
     return m_;
   }
 
@@ -328,7 +298,7 @@ class Importer {
 
   // Exact bytes, where all tensors are listed; the formats nearest to them, for the price of kernels.
   void import_sizes() {
-    Sum experts, rest, embeddings;
+    GgufSum experts, rest, embeddings;
     std::set<std::int64_t> by_layer;
     for (const Tensor& t : in_.tensors()) {
       if (experts.bytes + rest.bytes + embeddings.bytes > kMostResidentBytes)
@@ -381,17 +351,14 @@ class Importer {
     return layer >= layers_;
   }
 
- public:
-  std::vector<std::string> notes_{}, unverified_{};
-
- private:
   const GgufFile& in_;
   std::string architecture_;
   MoeModel m_{};
   std::int64_t layers_ = 0, parts_ = 1, window_ = 0;
   std::vector<bool> windowed_{};
   std::vector<std::vector<const Tensor*>> mixers_{};  // [layer]
-  std::vector<std::int64_t> recurrent_{};             // layers
+  std::vector<std::string> notes_{}, unverified_{};
+  std::vector<std::int64_t> recurrent_{};  // layers
 };
 
 }  // namespace
@@ -410,13 +377,10 @@ MoeModel import_gguf(std::span<const std::byte> bytes, const std::string& file) 
                      fmt::format("one of {}{}", fmt::join(known, ", "),
                                  near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
   }
-  Importer importer(in, *architecture);
-  MoeModel model = importer.model();
+  MoeModel model = Importer(in, *architecture).model();
   model.name = name_from(file);
   model.source = fmt::format("{}, GGUF of architecture {}", std::filesystem::path(file).filename().string(),
                              *architecture);
-  model.notes = fmt::format("{}", fmt::join(importer.notes_, "; "));
-  model.unverified = fmt::format("{}", fmt::join(importer.unverified_, "; "));
   return checked(model, file);
 }
 
