@@ -206,6 +206,8 @@ class Platform {
   static Platform load(const std::string& name_or_file) { return read(open(name_or_file)); }
   /// The file, made whole where it is `like` another. @param files gets its path and those of the files it is like.
   static Yaml open(const std::string& name_or_file, std::vector<std::filesystem::path>* files = nullptr);
+  /// A document made whole, likewise.
+  static Yaml complete(const Yaml& document, std::vector<std::filesystem::path>* files = nullptr);
   static Platform read(const Yaml& document);
 
   std::string name;

@@ -92,17 +92,16 @@ Yaml whole(const Yaml& own, const Yaml& base) {
 }
 
 // `so_far`: the files on the way, whose last is like the next.
-Yaml open_whole(const fs::path& file, std::vector<fs::path>& so_far) {
-  so_far.push_back(file);
-  const Yaml own = Yaml::load(file);
+Yaml complete(const Yaml& own, std::vector<fs::path>& so_far) {
   const auto like = own.is_map() ? own.find("like") : std::nullopt;
   if (!like) return own;
-  const auto base = file_of(like->text(), file.parent_path());
+  const auto base = file_of(like->text(), fs::path(own.file()).parent_path());
   if (!base) like->fail(known_platforms());
   std::error_code ignored;
   for (const fs::path& before : so_far)
     if (fs::equivalent(before, *base, ignored)) like->fail("another platform, that is not like this one");
-  return whole(own, open_whole(*base, so_far));
+  so_far.push_back(*base);
+  return whole(own, complete(Yaml::load(*base), so_far));
 }
 
 }  // namespace
@@ -111,10 +110,14 @@ Yaml Platform::open(const std::string& name_or_file, std::vector<std::filesystem
   const auto file = file_of(name_or_file, "");
   if (!file)
     throw InputError("", 0, fmt::format("platform \"{}\" is unknown", name_or_file), known_platforms());
-  std::vector<fs::path> read;
-  const Yaml document = open_whole(*file, read);
+  return complete(Yaml::load(*file), files);
+}
+
+Yaml Platform::complete(const Yaml& document, std::vector<std::filesystem::path>* files) {
+  std::vector<fs::path> read{document.file()};
+  const Yaml done = specmoe::complete(document, read);
   if (files) files->insert(files->end(), read.begin(), read.end());
-  return document;
+  return done;
 }
 
 std::vector<std::string> platform_names() {

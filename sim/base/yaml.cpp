@@ -14,6 +14,7 @@
 #include <limits>
 #include <sstream>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "sim/base/input_error.hpp"
 
@@ -27,6 +28,9 @@ struct Yaml::Node {
   std::vector<const Node*> children;  // list elements, or map values
   std::vector<std::string> keys;      // of a map, beside children
   std::vector<int> key_lines;         // likewise
+  // Of all that stands below, an alias counting as what it refers to: nodes, itself included, and levels.
+  std::size_t size = 1;
+  int height = 0;
 };
 
 struct Yaml::Document {
@@ -41,6 +45,8 @@ struct Yaml::Document {
 // value, and lets an alias point at a node that is still open.
 class Yaml::Builder : public YAML::EventHandler {
  public:
+  static constexpr std::size_t kMostNodes = 1'000'000;
+  static constexpr int kMostLevels = 100;
   explicit Builder(Document& document) : document_(document) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -62,27 +68,28 @@ class Yaml::Builder : public YAML::EventHandler {
         throw InputError(document_.file, mark.line + 1, "an alias refers to a node that contains it",
                          "a document without cycles");
     attach(mark, target);
+    count(mark.line + 1, *target);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
     open(mark, anchor, Node::Kind::list);
   }
-  void OnSequenceEnd() override { open_.pop_back(); }
+  void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
     open(mark, anchor, Node::Kind::map);
   }
-  void OnMapEnd() override { open_.pop_back(); }
+  void OnMapEnd() override { close(); }
 
  private:
   struct Open {
     Node* node;
-    bool wants_value = false;  // of a map: its last key has no value yet
+    bool wants_value = false;                // of a map: its last key has no value yet
+    std::unordered_set<std::string> keys{};  // of a map
   };
 
   Node* add(const YAML::Mark& mark, YAML::anchor_t anchor, Node::Kind kind) {
-    if (document_.nodes.size() >= 1'000'000)
-      throw InputError(document_.file, mark.line + 1, "more than a million nodes", "a smaller document");
+    if (document_.nodes.size() >= kMostNodes) fail_large(mark.line + 1);
     document_.nodes.push_back(std::make_unique<Node>());
     Node* node = document_.nodes.back().get();
     node->kind = kind;
@@ -91,16 +98,38 @@ class Yaml::Builder : public YAML::EventHandler {
     if (anchor) anchors_[anchor] = node;
     return node;
   }
+  [[noreturn]] void fail_large(int line) const {
+    throw InputError(document_.file, line, "more than a million nodes", "a smaller document");
+  }
+  // A node that is complete, under the one that is open: each alias of a node repeats all that is in it, so that a page of
+  // aliases of aliases stands for more nodes than there is memory, or for a tree deeper than the stack.
+  void count(int line, const Node& node) {
+    if (open_.empty()) return;
+    Node& parent = *open_.back().node;
+    parent.size += node.size;
+    parent.height = std::max(parent.height, node.height + 1);
+    if (parent.size > kMostNodes) fail_large(line);
+    if (static_cast<int>(open_.size()) + node.height > kMostLevels) fail_deep(line);
+  }
+  [[noreturn]] void fail_deep(int line) const {
+    throw InputError(document_.file, line, fmt::format("nested more than {} deep", kMostLevels));
+  }
   void open(const YAML::Mark& mark, YAML::anchor_t anchor, Node::Kind kind) {
     Node* node = add(mark, anchor, kind);
     attach(mark, node);
-    if (open_.size() > 100) throw InputError(document_.file, mark.line + 1, "nested more than 100 deep");
+    if (static_cast<int>(open_.size()) > kMostLevels) fail_deep(mark.line + 1);
     open_.push_back({node});
+  }
+  void close() {
+    const Node* node = open_.back().node;
+    open_.pop_back();
+    count(node->line, *node);
   }
   void scalar(const YAML::Mark& mark, YAML::anchor_t anchor, const std::string& value) {
     Node* node = add(mark, anchor, Node::Kind::scalar);
     node->scalar = value;
     attach(mark, node);
+    count(mark.line + 1, *node);
   }
   void attach(const YAML::Mark& mark, const Node* node) {
     if (open_.empty()) {
@@ -112,8 +141,7 @@ class Yaml::Builder : public YAML::EventHandler {
       if (node->kind != Node::Kind::scalar)
         throw InputError(document_.file, mark.line + 1,
                          "a key that is no scalar, or a bracket that is never closed", "a name");
-      if (std::find(parent.node->keys.begin(), parent.node->keys.end(), node->scalar) !=
-          parent.node->keys.end())
+      if (!parent.keys.insert(node->scalar).second)
         throw InputError(document_.file, mark.line + 1, fmt::format("duplicate key \"{}\"", node->scalar),
                          "each key once");
       parent.node->keys.push_back(node->scalar);
@@ -138,9 +166,15 @@ Yaml Yaml::load(const std::filesystem::path& file) {
   std::error_code ignored;
   if (!in || std::filesystem::is_directory(file, ignored))
     throw InputError(file.string(), 0, "cannot be read", "a YAML file");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse(text.str(), file.string());
+  // A device may never end, and nobody writes so much.
+  constexpr std::size_t kMost = 64 << 20;
+  std::string text;
+  std::vector<char> piece(1 << 16);
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
+    text.append(piece.data(), static_cast<std::size_t>(in.gcount()));
+    if (text.size() > kMost) throw InputError(file.string(), 0, "is longer than 64 MiB", "a YAML file");
+  }
+  return parse(text, file.string());
 }
 
 Yaml Yaml::parse(std::string_view text, const std::string& file_name) {
@@ -239,9 +273,10 @@ struct PathStep {
 PathStep first_step(std::string_view path, const Yaml& where) {
   const bool element = path.starts_with('[');
   const std::size_t end = element ? path.find(']') : path.find_first_of(".[");
-  if (path.empty() || end == 0 || (element && end == std::string_view::npos))
-    where.fail("a path, e.g. cache.capacity or strategies[LRU].cache.capacity");
+  const auto fail = [&] { where.fail("a path, e.g. cache.capacity or strategies[LRU].cache.capacity"); };
+  if (path.empty() || end == 0 || (element && end == std::string_view::npos)) fail();
   std::string_view rest = end == std::string_view::npos ? "" : path.substr(end + (element ? 1 : 0));
+  if (rest == "." || (!rest.empty() && rest.front() != '.' && rest.front() != '[')) fail();
   if (rest.starts_with('.')) rest.remove_prefix(1);
   return {element ? path.substr(1, end - 1) : path.substr(0, end), rest, element};
 }
@@ -287,7 +322,7 @@ Yaml Yaml::with(std::string_view path, const Yaml& value) const {
     if (old)
       *node = *old->node_;
     else
-      *node = {Node::Kind::map, value.node_->file, value.line(), {}, {}, {}, {}};
+      *node = {Node::Kind::map, value.node_->file, value.line(), {}, {}, {}, {}, 1, 0};
     const auto wanted = element ? Node::Kind::list : Node::Kind::map;
     const std::size_t place =
         node->kind == wanted ? (old ? old->place_of(name, element) : 0) : node->children.size();
@@ -319,7 +354,7 @@ Yaml Yaml::replaced(const std::string& scalar) const {
   document->file = file();
   document->nodes.push_back(std::make_unique<Node>());
   Node* node = document->nodes.back().get();
-  *node = {Node::Kind::scalar, &document->file, line(), scalar, {}, {}, {}};
+  *node = {Node::Kind::scalar, &document->file, line(), scalar, {}, {}, {}, 1, 0};
   document->root = node;
   return Yaml(std::move(document), node, path_);
 }
@@ -330,7 +365,7 @@ Yaml Yaml::wrapped(const std::string& key) const {
   document->others = {document_};
   document->nodes.push_back(std::make_unique<Node>());
   Node* node = document->nodes.back().get();
-  *node = {Node::Kind::map, &document->file, line(), {}, {node_}, {key}, {line()}};
+  *node = {Node::Kind::map, &document->file, line(), {}, {node_}, {key}, {line()}, 1, 0};
   document->root = node;
   return Yaml(std::move(document), node, path_);
 }

@@ -20,8 +20,8 @@ namespace specmoe {
 /// expected.
 class Yaml {
  public:
-  /// @throws InputError if the file cannot be read, is not YAML, holds a duplicate key, an alias cycle, or
-  /// more than a million nodes.
+  /// @throws InputError if the file cannot be read, is longer than 64 MiB, is not YAML, holds a duplicate key, an alias
+  /// cycle, more than a million nodes, or more than 100 levels; what an alias refers to counts as often as it is named.
   static Yaml load(const std::filesystem::path& file);
   static Yaml parse(std::string_view text, const std::string& file_name);
 

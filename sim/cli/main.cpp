@@ -23,7 +23,9 @@ int main(int argc, char** argv) {
   specmoe::add_explore_command(app);
   specmoe::add_report_command(app);
   specmoe::add_trace_command(app);
+  specmoe::add_model_command(app);
   specmoe::add_list_command(app);
+  specmoe::add_machine_command(app);
   specmoe::add_bench_command(app);
   specmoe::add_validate_command(app);
   try {

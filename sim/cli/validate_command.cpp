@@ -11,6 +11,7 @@
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/yaml.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
 #include "validation/compare/cases.hpp"
@@ -125,7 +126,7 @@ void validate(const ValidateOptions& options) {
       !std::filesystem::is_directory(options.tables))
     throw InputError("--tables", 0, fmt::format("\"{}\"", options.tables),
                      "a folder of published kernel times, or nowhere");
-  const std::vector<Bound> bounds = read_bounds(options.bounds);
+  const std::vector<Bound> bounds = read_bounds(Yaml::load(options.bounds));
   std::vector<std::string> unknown = options.machines;
   const auto wanted = [&](const std::string& machine) {
     std::erase(unknown, machine);
@@ -207,9 +208,10 @@ void add_validate_command(CLI::App& app) {
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");
   command
-      ->add_option("--published", options->published,
-                   "Instead: whole runs that others published, simulated (--out: CSV); or seed: the claims of the "
-                   "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
+      ->add_option(
+          "--published", options->published,
+          "Instead: whole runs that others published, simulated (--out: CSV); or seed: the claims of the "
+          "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
       ->expected(0, 1)
       ->default_str("runs")
       ->check(CLI::IsMember({"runs", "seed"}));

@@ -12,11 +12,13 @@
 
 namespace specmoe {
 
+/// How far so many published numbers lie from simulated ones.
 struct ErrorRange {
   std::int64_t rows;
   double low, high;
 };
 
+/// Those ranges, by what bounds a run.
 class PublishedErrors {
  public:
   /// Where a class has fewer rows, `all` answers for it.
@@ -27,6 +29,7 @@ class PublishedErrors {
   /// The shipped file.
   static std::filesystem::path file();
 
+  /// The range that answers for a class.
   struct Answer {
     ErrorRange range;
     std::string of;  // the class, or "all"

@@ -32,11 +32,13 @@ struct Upgrade {
   std::string way;
 };
 
+/// A batch that gives more tokens a second.
 struct BatchAdvice {
   std::int64_t batch;
   double tokens_per_second;
 };
 
+/// What is answered to a question, for the text and the JSON alike.
 struct Advice {
   Question question;
   std::string model, platform, routing;
@@ -65,6 +67,7 @@ struct Advice {
   bool feasible() const { return best.has_value(); }
 };
 
+/// How an answer is found.
 struct AdviceOptions {
   int jobs = 1;
   std::filesystem::path errors = PublishedErrors::file();

@@ -12,6 +12,7 @@
 
 namespace specmoe {
 
+/// What an engine is started with.
 struct EngineFlags {
   std::string engine;
   /// A command; what a user must fill in stands in capitals.

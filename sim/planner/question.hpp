@@ -11,6 +11,7 @@
 
 namespace specmoe {
 
+/// What is asked, with the defaults of what is left open.
 struct Question {
   /// Names of shipped files, or paths.
   std::string model, platform;

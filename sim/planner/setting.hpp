@@ -30,6 +30,7 @@ struct Candidate {
   int cpu_layers = 0;
 };
 
+/// A machine and a model in one precision, with the ways that there is room for.
 struct Setting {
   Formats precision;
   /// Has the candidates as strategies, in their order. Its requests are short, its cache sizes those of the question's.

@@ -15,6 +15,7 @@ namespace specmoe {
 enum class Resource { link, disk, cpu, host, gpu_memory, gpu_arithmetic, gpu_floor };
 inline constexpr std::size_t kResources = 7;
 
+/// What a candidate gives.
 struct Trial {
   /// Decoded tokens a second of all sequences; s a step; share of expert accesses that found their expert.
   double tokens_per_second, tpot, hit_rate;

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// The question, asked of a machine that is better in one thing.
 struct BetterMachine {
   std::string what;
   Question question;

@@ -60,7 +60,8 @@ MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, const
     model = model.with_first_blocks(layers->integer(1, static_cast<std::int64_t>(model.blocks.size())));
     if (model.moe_layers == 0) layers->fail("enough blocks to have experts");
   }
-  if (const auto top_k = node.find("top_k")) model.top_k = top_k->integer(1, model.experts);
+  if (const auto top_k = node.find("top_k"))
+    model.top_k = top_k->integer(1, model.experts / model.expert_groups * model.expert_groups_kept);
   if (const auto format = node.find("expert_format"))
     return model.with_expert_format(format->choice<WeightFormat>({{"bf16", WeightFormat::bf16},
                                                                   {"fp32", WeightFormat::fp32},
@@ -146,7 +147,11 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     options.top_k = static_cast<int>(scenario.model.top_k);
     options.requests = work.first_request + work.requests;
     options.seed = scenario.seed;
-    if (const auto zipf = generate->find("zipf")) options.zipf = zipf->number(0, 10);
+    if (const auto zipf = generate->find("zipf")) {
+      options.zipf = zipf->number(0, 10);
+      options.groups = static_cast<int>(scenario.model.expert_groups);
+      options.groups_kept = static_cast<int>(scenario.model.expert_groups_kept);
+    }
     if (const auto counts = generate->find("counts")) {
       options.counts = read_counts(*counts, folder, options);
       if (counts->is_scalar()) scenario.inputs.push_back(folder / counts->text());

@@ -163,8 +163,8 @@ Study Study::of(const Yaml& scenario) {
   return {scenario["name"].text(), "", scenario.file(), scenario.source_text(), scenario, {}, 1, false, {}};
 }
 
-Study Study::load(const std::filesystem::path& file) {
-  const Yaml document = Yaml::load(file);
+Study Study::read(const Yaml& document) {
+  const std::filesystem::path file = document.file();
   document.allow_only({"name", "description", "scenario", "set", "axes", "replications", "baseline"});
   const Yaml named = document["scenario"];
   Study study = of(named.is_map() ? named : Yaml::load(file.parent_path() / named.text()));
@@ -200,7 +200,7 @@ Study Study::load(const std::filesystem::path& file) {
 Study Study::base_of(const std::filesystem::path& file) {
   const Yaml document = Yaml::load(file);
   if (!document.find("scenario")) return of(document);
-  Study study = load(file);
+  Study study = read(document);
   std::erase_if(study.axes, [](const Axis& axis) { return axis.values.size() > 1; });
   study.replications = 1;
   study.by_requests = false;

@@ -51,7 +51,8 @@ struct Study {
   Baseline baseline;
 
   /// @throws InputError for what is wrong with the file itself; points are checked by Plan::make.
-  static Study load(const std::filesystem::path& file);
+  static Study load(const std::filesystem::path& file) { return read(Yaml::load(file)); }
+  static Study read(const Yaml& document);
   /// A study of one scenario without axes, to add some to.
   static Study of(const Yaml& scenario);
   /// Likewise, of a scenario file, or of the base of a study file with what it sets for all its points.

@@ -2,7 +2,7 @@
 """Does what a guide says, in a copy of the checkout: guides_test.py GUIDE.md BUILD
 
   ```cpp file=PATH      is written there (also yaml, json)
-  ```diff               is applied; @@ without numbers will do
+  ```diff               is applied; @@ needs no numbers, nor the same indentation
   ```sh                 is run, and must end with 0; status=2: with 2
   ```sh gpu             needs a GPU, and is left out
   <!-- cuda: a b -->    these are read by the compiler, if CUDA's headers are there; nothing is compiled
@@ -148,7 +148,7 @@ def blocks(text):
 
 
 def apply(diff, folder):
-    """Hunks are found by their lines, of which there must be one place, so @@ needs no numbers. Returns the files."""
+    """Hunks are found by their lines, however far indented, of which there must be one place. Returns the files."""
     files, file = set(), None
     for part in re.split(r"^(?=--- |@@)", diff, flags=re.M):
         head, _, body = part.partition("\n")
@@ -156,13 +156,15 @@ def apply(diff, folder):
             file = re.fullmatch(r"\+\+\+ b/(\S+)\n", body).group(1)
             files.add(file)
         elif head:
-            lines = body.splitlines(keepends=True)
-            old = "".join(line[1:] for line in lines if line[0] in " -")
-            new = "".join(line[1:] for line in lines if line[0] in " +")
-            text = (folder / file).read_text()
-            if text.count(old) != 1:
-                fail(f"{file} has {text.count(old)} places for\n{body}")
-            (folder / file).write_text(text.replace(old, new))
+            old = [line[1:].strip() for line in body.splitlines() if line[0] in " -"]
+            new = [line[1:] for line in body.splitlines() if line[0] in " +"]
+            text = (folder / file).read_text().splitlines()
+            bare = [line.strip() for line in text]
+            places = [i for i in range(len(bare)) if bare[i:i + len(old)] == old]
+            if len(places) != 1:
+                fail(f"{file} has {len(places)} places for\n{body}")
+            text[places[0]:places[0] + len(old)] = new
+            (folder / file).write_text("\n".join(text) + "\n")
     return files
 
 

@@ -215,7 +215,7 @@ TEST_CASE("platforms: all that ship load, with the known figures") {
     ++known_figures;
     for (const Provenance& number : p.provenance) CHECK_FALSE(number.source.empty());
   }
-  CHECK(platform_names().size() == known_figures);
+  CHECK(platform_names().size() >= known_figures);  // a user may have more
   CHECK(contains(message_of([] { Platform::load("rtx9090"); }),
                  "platform \"rtx9090\" is unknown; expected a file or one of a100_pcie_80gb, a100_sxm_80gb"));
 }

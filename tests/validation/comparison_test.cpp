@@ -27,7 +27,7 @@ std::vector<Comparison> examples() {
 
 std::vector<Bound> bounds(const std::string& text) {
   const TemporaryFolder folder;
-  return read_bounds(folder.write("bounds.yaml", "bounds:\n" + text));
+  return read_bounds(Yaml::load(folder.write("bounds.yaml", "bounds:\n" + text)));
 }
 
 }  // namespace

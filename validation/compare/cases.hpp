@@ -14,8 +14,8 @@ namespace specmoe {
 
 /// What a published number says; times in s, shares of 1.
 enum class CaseMetric {
-  tokens_per_second,  // decoded tokens a second of decoding
-  all_tokens_per_second,  // prompts' and decoded tokens a second of the whole run
+  tokens_per_second,         // decoded tokens a second of decoding
+  all_tokens_per_second,     // prompts' and decoded tokens a second of the whole run
   output_tokens_per_second,  // decoded tokens a second of the whole run
   prompt_tokens_per_second,
   moe_block,  // mean time of a MoE block in decode
@@ -23,7 +23,7 @@ enum class CaseMetric {
   expert_wait,  // a decode step
   wait_share,   // of a decode step
   prefill_wait_share,
-  hit_rate      // of accesses in decode
+  hit_rate  // of accesses in decode
 };
 
 /// Where experts are computed and what brings them there, for which errors are summed up: all in GPU memory; fetched over
@@ -93,7 +93,7 @@ struct PublishedCase {
 void simulate_case(PublishedCase& each, int jobs, const std::function<void(const std::string&)>& say);
 
 /// Pairs of rows of a table and metric that the simulator puts in another order than was published: "machine, table: a
-/// before b". Numbers less than 2 % apart, which is what a repeated measurement may change, have no order.
+/// before b". Numbers less than 3 % apart have no order: five repeats in KTransformers' table differ by as much.
 std::vector<std::string> wrong_orders(const PublishedCase& each);
 
 /// How far the rows of one class are off, calibrated ones left out.

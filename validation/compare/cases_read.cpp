@@ -93,8 +93,8 @@ PublishedCase PublishedCase::load(const std::filesystem::path& file) {
   const Yaml document = Yaml::load(file);
   document.allow_only(
       {"name", "title", "source", "assumed", "metric", "class", "scenario", "fit", "machines"});
-  PublishedCase each{document["name"].name(), document["title"].text(), document["source"].text(), {},
-                     document["scenario"]};
+  PublishedCase each{
+      document["name"].name(), document["title"].text(), document["source"].text(), {}, document["scenario"]};
   for (const Yaml& text : document["assumed"].items()) each.assumed.push_back(text.text());
   std::vector<std::string_view> strategies;
   for (const Yaml& strategy : each.scenario["strategies"].items())
@@ -133,8 +133,7 @@ PublishedCase PublishedCase::load(const std::filesystem::path& file) {
       const bool any = std::any_of(machine.tables.begin(), machine.tables.end(), [&](const CaseTable& table) {
         return std::any_of(table.rows.begin(), table.rows.end(), serves);
       });
-      if (!any)
-        node.fail(fmt::format("rows with calibrate: true, on which {} can be fitted", constant.path));
+      if (!any) node.fail(fmt::format("rows with calibrate: true, on which {} can be fitted", constant.path));
     }
     each.machines.push_back(std::move(machine));
   }

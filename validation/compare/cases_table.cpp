@@ -96,9 +96,9 @@ std::string cases_table(const std::vector<PublishedCase>& cases) {
   out += fmt::format("{:<7}{:>6}{:>16}{:>10}   {}\n", "class", "rows", "median |error|", "worst",
                      "published / simulated speed, 10th to 90th percentile");
   for (const CaseErrors& e : case_errors(cases))
-    out += fmt::format("{:<7}{:>6}{:>14.1f} %{:>+8.1f} %   {}\n", e.kind, e.rows, 100 * e.median,
-                       100 * e.worst,
-                       e.speeds > 0 ? fmt::format("{:.2f} to {:.2f} ({} rows)", e.low, e.high, e.speeds) : "");
+    out +=
+        fmt::format("{:<7}{:>6}{:>14.1f} %{:>+8.1f} %   {}\n", e.kind, e.rows, 100 * e.median, 100 * e.worst,
+                    e.speeds > 0 ? fmt::format("{:.2f} to {:.2f} ({} rows)", e.low, e.high, e.speeds) : "");
   std::size_t wrong = 0;
   for (const PublishedCase& each : cases)
     for (const std::string& pair : wrong_orders(each)) {
@@ -125,7 +125,8 @@ void write_cases_csv(const std::vector<PublishedCase>& cases, const std::filesys
 
 std::string errors_yaml(const std::vector<CaseErrors>& errors) {
   std::string out =
-      "# How far simulated runs are from published ones, by where experts are computed: published over simulated\n"
+      "# How far simulated runs are from published ones, by where experts are computed: published over "
+      "simulated\n"
       "# decoding speed, 10th and 90th percentile over `rows` rows that nothing was fitted on. Written by\n"
       "# ./specmoe validate --published --errors validation/published/errors.yaml\n"
       "classes:\n";

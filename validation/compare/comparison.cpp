@@ -93,8 +93,7 @@ std::vector<ErrorSummary> summarize(const std::vector<Comparison>& comparisons) 
   return summaries;
 }
 
-std::vector<Bound> read_bounds(const std::filesystem::path& file) {
-  const Yaml document = Yaml::load(file);
+std::vector<Bound> read_bounds(const Yaml& document) {
   document.allow_only({"bounds"});
   std::vector<Bound> bounds;
   for (const Yaml& item : document["bounds"].items()) {

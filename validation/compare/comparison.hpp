@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/yaml.hpp"
+
 namespace specmoe {
 
 /// One point that was measured, and the same simulated.
@@ -54,7 +56,7 @@ struct Bound {
 
 /// Reads a list `bounds` of {machine, kind, group, measure, at_most}: a fraction, or a time ("1 us") if the measure is
 /// median_seconds. @throws InputError if it is none
-std::vector<Bound> read_bounds(const std::filesystem::path& file);
+std::vector<Bound> read_bounds(const Yaml& document);
 
 bool applies(const Bound& bound, const ErrorSummary& summary);
 /// What the bound limits: mean, median or |worst| of the relative error, or the median in s.

@@ -121,10 +121,13 @@ void compare(const Platform& platform, const Yaml& item, Comparison& point) {
 }  // namespace
 
 std::vector<Comparison> compare_quoted(const std::string& platform, const std::filesystem::path& file) {
-  const Yaml document = Yaml::load(file);
+  return compare_quoted(platform, Platform::load(platform), Yaml::load(file));
+}
+
+std::vector<Comparison> compare_quoted(const std::string& platform, const Platform& description,
+                                       const Yaml& document) {
   document.allow_only({"figures"});
   std::vector<Comparison> all;
-  const Platform description = Platform::load(platform);
   const std::vector<std::string> known = platform_names();
   for (const Yaml& item : document["figures"].items()) {
     item.allow_only({"platform", "group", "label", "source", "copy", "size", "both_ways", "gemm",

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "models/hardware/platform.hpp"
+#include "sim/base/yaml.hpp"
 #include "validation/compare/comparison.hpp"
 
 namespace specmoe {
@@ -13,5 +15,8 @@ namespace specmoe {
 /// kernels take is the sum of their prices.
 /// @throws InputError if the file is not sound
 std::vector<Comparison> compare_quoted(const std::string& platform, const std::filesystem::path& file);
+/// The same of a file and a platform that are there already.
+std::vector<Comparison> compare_quoted(const std::string& platform, const Platform& description,
+                                       const Yaml& document);
 
 }  // namespace specmoe
