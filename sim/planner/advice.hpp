@@ -75,7 +75,8 @@ struct AdviceOptions {
   std::function<void(const std::string&)> say;
 };
 
-/// Tries every candidate of every precision for a few tokens and the two fastest of each for more.
+/// Tries every candidate of every precision for a few tokens and those of each that come near to
+/// the fastest for more.
 /// @throws InputError for questions that have no answer; that nothing fits is an answer
 Advice advise(const Question& question, const AdviceOptions& options);
 

@@ -11,6 +11,9 @@ namespace specmoe {
 
 namespace {
 
+// Of a trial's decoding: steps, and tokens of all sequences together.
+constexpr std::int64_t kFewestSteps = 4, kTrialSequenceTokens = 2048;
+
 // Another source's decoded tokens, after a prompt of any length that is not there: decoding alone asks for none of it, and
 // the generators would have to make it first.
 class AfterPrompt : public RoutingSource {
@@ -115,7 +118,9 @@ double Trial::gpu_busy() const {
 Trial decode(const Question& question, const Setting& setting, std::size_t candidate, std::int64_t tokens) {
   const Scenario& scenario = setting.scenario;
   const Strategy& strategy = scenario.strategies.at(candidate);
-  tokens = std::min({tokens, question.output, kTrialTokens});
+  // A large batch tells as much in fewer steps.
+  tokens = std::min(
+      {tokens, question.output, std::max(kFewestSteps, kTrialSequenceTokens / question.sequences())});
   const auto source = scenario.routing.open();
   AfterPrompt routing(*source, question.context - tokens);
   Workload workload = scenario.workload;

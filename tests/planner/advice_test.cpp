@@ -39,10 +39,6 @@ TEST_CASE("plan: the search finds what trying everything finds") {
     for (const Trial& trial : trials.run()) best = std::max(best, trial.tokens_per_second);
     CHECK(row.trial.tokens_per_second == best);
   }
-  const auto fastest = std::max_element(
-      advice.rows.begin(), advice.rows.begin() + 3,
-      [](const Row& a, const Row& b) { return a.trial.tokens_per_second < b.trial.tokens_per_second; });
-  CHECK(*advice.best == static_cast<std::size_t>(fastest - advice.rows.begin()));
 }
 
 TEST_CASE("plan: without a target the fastest of 4 bits or more, or native within 15 %") {
@@ -96,8 +92,8 @@ TEST_CASE("plan: the best batch is looked for where none is given, and is no slo
 
 TEST_CASE("plan: what fits nowhere is an answer, which says what is missing") {
   const TemporaryFolder folder;
-  // Not even int2, 2.6 bits: an expert of 31,949 B, all of 1.02 MB, 3 x 31,949 B of it on the GPU.
-  const Advice advice = asked(small_question(folder, 0.5, 0, 1));
+  // Not even int2, 2.6 bits: an expert of 31,949 B, all of 1.02 MB; the disk has 1 MB.
+  const Advice advice = asked(small_question(folder, 0.5, 0, {1'000'000}));
   CHECK_FALSE(advice.feasible());
   CHECK(advice.rows.empty());
   CHECK(advice.without_room.size() == 5);
@@ -148,7 +144,7 @@ TEST_CASE("plan: the interval is that of published runs of the class, or of all 
   AdviceOptions options;
   options.jobs = 2;
   options.errors = file;
-  const Advice advice = advise(small_question(folder, 32.5, 0, 0), options);
+  const Advice advice = advise(small_question(folder, 32.5, 0, {1'000'000}), options);
   const double speed = advice.rows[*advice.best].trial.tokens_per_second;
   const Json interval = Json::parse(advice_json(advice))["interval"];
   CHECK(interval["class"] == "gpu");

@@ -28,7 +28,7 @@ TEST_CASE("plan: the bill adds up by hand") {
   CHECK(setting.all_experts == Bytes{32 * kSmallExpert});
   CHECK(setting.gpu_room == Bytes{15 * kSmallExpert});
   CHECK(setting.host_free == Bytes{32 * kSmallExpert});
-  CHECK(setting.disk_free == Bytes{1'000'000 * kSmallExpert});
+  CHECK(setting.disk_free == Bytes{1'000'000'000'000});
 }
 
 TEST_CASE("plan: a batch of four has four caches") {
@@ -50,7 +50,7 @@ TEST_CASE("plan: smaller formats make room for more experts") {
 
 TEST_CASE("plan: where all experts fit in GPU memory nothing else is tried") {
   const TemporaryFolder folder;
-  const Setting setting = read_setting(small_question(folder, 32.5, 0, 0), kSmallNative);
+  const Setting setting = read_setting(small_question(folder, 32.5, 0, {1'000'000}), kSmallNative);
   REQUIRE(setting.candidates.size() == 1);
   const Candidate& candidate = setting.candidates.front();
   CHECK(candidate.way == Way::resident);
@@ -101,7 +101,7 @@ TEST_CASE("plan: from the disk where host memory is too small, which then caches
 
 TEST_CASE("plan: what is missing is told in bytes") {
   const TemporaryFolder folder;
-  const Question disk = small_question(folder, 15.5, 16, 31);
+  const Question disk = small_question(folder, 15.5, 16, {31 * kSmallExpert});
   // 17 x 196,608 B
   CHECK(what_is_missing(disk, read_setting(disk, kSmallNative)) ==
         "0.01 GB of experts, of which GPU memory holds 0.00 GB, need 0.00 GB of host memory or disk, which "

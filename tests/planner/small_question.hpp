@@ -38,9 +38,10 @@ inline Edit change(const std::string& path, const std::string& value) {
   return {path, Yaml::parse("?", "test").replaced(value)};
 }
 
-/// GPU memory for so many bf16 experts and half of one, host memory for so many, and a disk for so many.
+/// GPU memory for so many bf16 experts and half of one, host memory for so many, and a disk (of at
+/// least 1 MB).
 inline Question small_question(const TemporaryFolder& folder, double gpu, std::int64_t host,
-                               std::int64_t disk = 1'000'000) {
+                               Bytes disk = {1'000'000'000'000}) {
   Question question;
   question.model = folder.write("small.yaml", kSmallModel).string();
   question.platform = "rtx4090";
@@ -51,7 +52,7 @@ inline Question small_question(const TemporaryFolder& folder, double gpu, std::i
   question.changes = {
       change("platform.memories.vram.capacity",
              fmt::format("{} B", kSmallTaken + static_cast<std::int64_t>(gpu * kSmallExpert))),
-      change("platform.memories.nvme.capacity", fmt::format("{} B", disk * kSmallExpert))};
+      change("platform.memories.nvme.capacity", fmt::format("{} B", disk.count))};
   return question;
 }
 
