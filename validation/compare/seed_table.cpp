@@ -101,7 +101,7 @@ void write_seed_csv(const SeedSet& set, const std::filesystem::path& file) {
     return n.value ? fmt::format("{}", *n.value) : std::string();
   };
   const auto plain = [](double value) { return fmt::format("{}", value); };
-  line("part", "name", "quantity", "claimed", "its_rules", "its_memory", "equal_memory", "note");
+  out << "part,name,quantity,claimed,its_rules,its_memory,equal_memory,note\n";
   for (const SeedRow& row : set.rows) {
     const char* quantity = row.metric == SeedMetric::speedup ? "speedup"
                            : row.metric == SeedMetric::hits  ? "hits"
