@@ -91,7 +91,7 @@ struct Offer {
 std::pair<std::size_t, std::string> recommend(const std::vector<Offer>& offers, Formats native,
                                               std::optional<double> target);
 
-/// The class of published runs that a row is like: gpu, link, cpu (nine in ten experts or more), hybrid, disk.
+/// The class of published runs that a row is like: gpu, link, cpu (three in four experts or more), hybrid, disk.
 std::string error_class(const Row& row);
 
 std::string advice_text(const Advice& advice);

@@ -137,7 +137,8 @@ std::string advice_text(const Advice& advice) {
   if (advice.errors)
     text += fmt::format(
         "Published runs like this one ({}, {} rows) had {:.2f} to {:.2f} of the simulated tokens a second "
-        "(10th and 90th percentile): {}.\n",
+        "(10th and 90th percentile): {}. Their hosts' constants were fitted on other rows: one that nobody "
+        "measured may be farther off.\n",
         advice.errors->of == "all" ? "of all kinds" : "class " + advice.errors->of, advice.errors->range.rows,
         advice.errors->range.low, advice.errors->range.high,
         range_text(advice, best.trial.tokens_per_second));

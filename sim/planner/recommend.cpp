@@ -45,7 +45,7 @@ std::string error_class(const Row& row) {
     case Way::shared:
       return "hybrid";
     case Way::on_cpu:
-      return row.trial.cpu_rate >= 0.9 ? "cpu" : "hybrid";
+      return row.trial.cpu_rate >= 0.75 ? "cpu" : "hybrid";
     case Way::from_disk:
       return "disk";
   }

@@ -164,7 +164,7 @@ TEST_CASE("plan: a row's class is who computes and delivers its experts") {
   CHECK(of(Way::resident, 0) == "gpu");
   CHECK(of(Way::fetched, 0) == "link");
   CHECK(of(Way::shared, 0.5) == "hybrid");
-  CHECK(of(Way::on_cpu, 0.89) == "hybrid");
-  CHECK(of(Way::on_cpu, 0.9) == "cpu");
+  CHECK(of(Way::on_cpu, 0.74) == "hybrid");
+  CHECK(of(Way::on_cpu, 0.75) == "cpu");
   CHECK(of(Way::from_disk, 0) == "disk");
 }
