@@ -196,6 +196,11 @@ Advice advise(const Question& question, const AdviceOptions& options) {
   advice.missing.clear();
   advice.errors = PublishedErrors::load(options.errors).of(error_class(best));
 
+  if (question.sequences() == 1 && best.trial.bottleneck() == Resource::gpu_arithmetic)
+    advice.notes.push_back(
+        "one sequence is bound by the GPU's arithmetic here: this platform's kernels pad one row to a tile; "
+        "kernels "
+        "made for one row do not, and may be faster");
   std::vector<std::string> names;
   const auto& ranked = found[*advice.best];
   for (std::size_t i = 0; i < std::min<std::size_t>(2, ranked.size()); ++i)
