@@ -104,7 +104,7 @@ double wilcoxon_signed_rank(std::span<const double> a, std::span<const double> b
   std::sort(differences.begin(), differences.end(),
             [](double x, double y) { return std::abs(x) < std::abs(y); });
   const int n = static_cast<int>(differences.size());
-  const auto size = [&](int i) { return std::abs(differences[static_cast<std::size_t>(i)]); };
+  const auto size = [&all = differences](int i) { return std::abs(all[static_cast<std::size_t>(i)]); };
   const double rounding = kRounding * largest;
   std::vector<int> ranks;  // doubled; ties share the mean of theirs
   double ties = 0;         // sum of t^3 - t

@@ -23,6 +23,7 @@ class Id {
   }
   operator hid_t() const { return id_; }
   bool ok() const { return id_ >= 0; }
+  hid_t release() { return std::exchange(id_, -1); }
 
  private:
   hid_t id_;
@@ -32,7 +33,9 @@ class Id {
 // Before the first call: errors are ours to tell, and HDF5 must not close again at exit a file that could not be closed on
 // a full disk, which ends in a crash.
 void silence() {
-  [[maybe_unused]] static const herr_t once = (H5dont_atexit(), H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
+  // And a filter that a file names is not to be looked for among libraries that can be loaded.
+  [[maybe_unused]] static const herr_t once =
+      (H5dont_atexit(), H5PLset_loading_state(0), H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
 }
 
 // The HDF5 type of a C++ type, by overload.
@@ -70,6 +73,25 @@ hid_t stored(H5Growing::Type type) {
 }
 
 std::vector<hsize_t> extents(const std::vector<std::int64_t>& shape) { return {shape.begin(), shape.end()}; }
+
+// A number as machines have them. HDF5 1.10.8 overruns its stack where it converts some of the others that a file can
+// describe, a mantissa beside its bytes for one.
+bool is_machine_number(hid_t type) {
+  const std::size_t size = H5Tget_size(type);
+  if (H5Tget_class(type) == H5T_INTEGER)
+    return (size == 1 || size == 2 || size == 4 || size == 8) && H5Tget_precision(type) == 8 * size &&
+           H5Tget_offset(type) == 0;
+  if (H5Tget_class(type) != H5T_FLOAT) return false;
+  for (const hid_t known : {H5T_IEEE_F64LE, H5T_IEEE_F32LE, H5T_IEEE_F64BE, H5T_IEEE_F32BE})
+    if (H5Tequal(type, known) > 0) return true;
+  std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+  return size == 2 && H5Tget_precision(type) == 16 &&
+         H5Tget_offset(type) == 0 &&  // float16, which HDF5 does not name
+         H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) >= 0 &&
+         sign == 15 && exponent == 10 && exponent_bits == 5 && mantissa == 0 && mantissa_bits == 10;
+}
+
+bool holds_machine_numbers(hid_t dataset) { return is_machine_number(Id(H5Dget_type(dataset), H5Tclose)); }
 
 // Objects without dates, so that the same run writes the same bytes.
 Id properties_of(hid_t kind) {
@@ -125,13 +147,17 @@ H5File::~H5File() {
 bool H5File::exists(const std::string& path) const {
   if (path == "/") return true;
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
-    if (H5Lexists(id_, path.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
+    const std::string part = path.substr(0, slash);
+    if (H5Lexists(id_, part.c_str(), H5P_DEFAULT) <= 0) return false;
+    H5L_info_t link;
+    if (H5Lget_info(id_, part.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
+      fail(part + ": is a link to elsewhere", "data in the file");
     if (slash == std::string::npos) return true;
   }
 }
 
 std::vector<std::string> H5File::list(const std::string& group) const {
-  const Id id(H5Gopen2(id_, group.c_str(), H5P_DEFAULT), H5Gclose);
+  const Id id(exists(group) ? H5Gopen2(id_, group.c_str(), H5P_DEFAULT) : -1, H5Gclose);
   if (!id.ok()) fail(group + ": no such group");
   H5G_info_t info;
   H5Gget_info(id, &info);
@@ -147,14 +173,40 @@ std::vector<std::string> H5File::list(const std::string& group) const {
 }
 
 std::vector<std::int64_t> H5File::shape(const std::string& path) const {
-  const Id dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.ok()) fail(path + ": no such dataset", "it in the file");
-  const Id space(H5Dget_space(dataset), H5Sclose);
+  const Id dataset(open_dataset(path), H5Dclose);
+  const Id space(H5Dget_space(dataset), H5Sclose), type(H5Dget_type(dataset), H5Tclose);
   const int rank = H5Sget_simple_extent_ndims(space);
-  if (rank < 0) fail(path + ": has no simple shape");
+  if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL) fail(path + ": has no simple shape");
   std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
   H5Sget_simple_extent_dims(space, dims.data(), nullptr);
+  require_held(path, dataset, {dims.begin(), dims.end()}, H5Tget_size(type), 1 << 20);
   return {dims.begin(), dims.end()};
+}
+
+// A dataset as our writers and h5py make them: its bytes in the file, in a row or in chunks, shuffled, deflated and
+// checked or not.
+std::int64_t H5File::open_dataset(const std::string& path) const {
+  Id dataset(exists(path) ? H5Dopen2(id_, path.c_str(), H5P_DEFAULT) : -1, H5Dclose);
+  if (!dataset.ok()) fail(path + ": no such dataset", "it in the file");
+  const Id properties(H5Dget_create_plist(dataset), H5Pclose), type(H5Dget_type(dataset), H5Tclose);
+  const H5D_layout_t layout = H5Pget_layout(properties);
+  if (H5Pget_external_count(properties) != 0 || layout == H5D_VIRTUAL)
+    fail(path + ": its data lie in another file", "data in the file");
+  for (int i = 0; i < H5Pget_nfilters(properties); ++i) {
+    unsigned flags = 0, config = 0;
+    std::size_t values = 0;
+    const H5Z_filter_t filter =
+        H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
+    if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_FLETCHER32)
+      fail(fmt::format("{}: packed with HDF5's filter {}", path, static_cast<int>(filter)),
+           "shuffle, deflate (gzip) and fletcher32 at most");
+  }
+  if (layout == H5D_CHUNKED) {  // HDF5 reads a chunk whole, be it nearly empty
+    std::vector<hsize_t> chunk(H5S_MAX_RANK);
+    chunk.resize(static_cast<std::size_t>(std::max(0, H5Pget_chunk(properties, H5S_MAX_RANK, chunk.data()))));
+    require_held(path, dataset, {chunk.begin(), chunk.end()}, H5Tget_size(type), 16 << 20);
+  }
+  return dataset.release();
 }
 
 void H5File::make_groups(const std::string& path) const {
@@ -205,25 +257,27 @@ void H5File::write_strings(const std::string& path, const std::vector<std::strin
     fail(path + ": cannot be written", "free space and a new name");
 }
 
-// Elements of a dataset, unless its shape claims more than its stored bytes can hold: a damaged shape must
-// not ask for all memory. Deflate packs at most 1032 : 1 (zlib's technical note).
-std::size_t H5File::count_elements(const std::string& path, std::int64_t dataset,
-                                   const std::vector<std::int64_t>& dims, std::size_t size) const {
-  const double most = 1032.0 * static_cast<double>(H5Dget_storage_size(dataset)) + (1 << 20);
+// Fails if a shape claims more than the stored bytes of its dataset can hold: a damaged shape must not ask for all
+// memory. Deflate packs at most 1032 : 1 (zlib's technical note).
+void H5File::require_held(const std::string& path, std::int64_t dataset,
+                          const std::vector<std::uint64_t>& dims, std::size_t size, double slack) const {
+  const double most = 1032.0 * static_cast<double>(H5Dget_storage_size(dataset)) + slack;
   double bytes = static_cast<double>(size);
   for (const auto n : dims) bytes *= static_cast<double>(n);
-  if (!(bytes >= 0 && bytes <= most))
-    fail(path + ": its shape claims more than the file holds", "a complete HDF5 file");
+  if (!(bytes <= most)) fail(path + ": its shape claims more than the file holds", "a complete HDF5 file");
+}
+
+static std::size_t count_of(const std::vector<std::int64_t>& dims) {
   return static_cast<std::size_t>(
       std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>()));
 }
 
 template <class T>
 std::vector<T> H5File::read(const std::string& path) const {
-  const auto dims = shape(path);
-  const Id dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
-  std::vector<T> data(count_elements(path, dataset, dims, sizeof(T)));
-  if (!data.empty() && H5Dread(dataset, native(T{}), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0)
+  std::vector<T> data(count_of(shape(path)));
+  const Id dataset(open_dataset(path), H5Dclose);
+  if (!data.empty() && (!holds_machine_numbers(dataset) ||
+                        H5Dread(dataset, native(T{}), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0))
     fail(path + ": cannot be read (corrupt, truncated, or of another type)", "a complete HDF5 file");
   return data;
 }
@@ -233,10 +287,10 @@ void H5File::read_rows(const std::string& path, std::int64_t first, std::int64_t
                        std::span<T> out) const {
   if (count == 0) return;
   const auto dims = shape(path);
-  if (dims.empty() || first < 0 || count < 0 || first + count > dims[0])
+  if (dims.empty() || first < 0 || count < 0 || count > dims[0] - first)
     fail(fmt::format("{}: rows {} to {} of {} asked for", path, first, first + count - 1,
                      dims.empty() ? 0 : dims[0]));
-  const Id dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
+  const Id dataset(open_dataset(path), H5Dclose);
   const Id space(H5Dget_space(dataset), H5Sclose);
   std::vector<hsize_t> start(dims.size(), 0);
   auto size = extents(dims);
@@ -246,16 +300,16 @@ void H5File::read_rows(const std::string& path, std::int64_t first, std::int64_t
     throw std::logic_error("H5File::read_rows: buffer of another size");
   H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
   const Id memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose);
-  if (H5Dread(dataset, native(T{}), memory, space, H5P_DEFAULT, out.data()) < 0)
+  if (!holds_machine_numbers(dataset) ||
+      H5Dread(dataset, native(T{}), memory, space, H5P_DEFAULT, out.data()) < 0)
     fail(path + ": cannot be read (corrupt, truncated, or of another type)", "a complete HDF5 file");
 }
 
 std::vector<std::string> H5File::read_strings(const std::string& path) const {
-  const auto dims = shape(path);
-  const Id dataset(H5Dopen2(id_, path.c_str(), H5P_DEFAULT), H5Dclose);
+  std::vector<char*> pointers(count_of(shape(path)));
+  const Id dataset(open_dataset(path), H5Dclose);
   const Id space(H5Dget_space(dataset), H5Sclose);
   const Id type = string_type();
-  std::vector<char*> pointers(count_elements(path, dataset, dims, sizeof(char*)));
   if (pointers.empty()) return {};
   if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) < 0)
     fail(path + ": cannot be read as text", "a complete HDF5 file");
@@ -307,7 +361,8 @@ static Id open_single(hid_t file, const std::string& path, const std::string& at
   Id id(H5Aopen_by_name(file, path.c_str(), attribute.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   const Id space(H5Aget_space(id), H5Sclose), type(H5Aget_type(id), H5Tclose);
   const bool fits = H5Sget_simple_extent_npoints(space) == 1 &&
-                    std::find(kinds.begin(), kinds.end(), H5Tget_class(type)) != kinds.end();
+                    std::find(kinds.begin(), kinds.end(), H5Tget_class(type)) != kinds.end() &&
+                    (H5Tget_class(type) == H5T_STRING || is_machine_number(type));
   return fits ? std::move(id) : Id(-1, H5Aclose);
 }
 
@@ -324,8 +379,9 @@ std::string H5File::get_string(const std::string& path, const std::string& attri
     H5free_memory(text);
     return value;
   }
-  std::string value(H5Tget_size(file_type), '\0');
-  if (H5Aread(id, file_type, value.data()) < 0)
+  constexpr std::size_t kLongest = 1 << 20;  // claimed by a damaged file, it would be memory
+  std::string value(std::min(H5Tget_size(file_type), kLongest + 1), '\0');
+  if (value.size() > kLongest || H5Aread(id, file_type, value.data()) < 0)
     fail(path + ": attribute \"" + attribute + "\" is unreadable");
   return value.substr(0, value.find('\0'));
 }

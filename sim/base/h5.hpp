@@ -25,10 +25,12 @@ class H5File {
   ~H5File();
 
   const std::string& name() const { return name_; }
+  /// @throws InputError if a link on the way is a soft or external one: no writer makes those, and they lead anywhere.
   bool exists(const std::string& path) const;
   /// Names directly under a group, in alphabetical order.
   std::vector<std::string> list(const std::string& group) const;
-  /// Extents of a dataset.
+  /// Extents of a dataset. @throws InputError if they claim far more elements than its stored bytes can hold, or the
+  /// data lie in other files or in a form that no writer makes.
   std::vector<std::int64_t> shape(const std::string& path) const;
 
   /// Writes a whole dataset, row-major. Data of more than 4 KiB are compressed (shuffle, deflate 4).
@@ -75,8 +77,9 @@ class H5File {
   [[noreturn]] void fail(const std::string& what, const std::string& expected = "") const;
   void make_groups(const std::string& path) const;
   void set_attribute(const std::string& path, const std::string& name, std::int64_t type, const void* value);
-  std::size_t count_elements(const std::string& path, std::int64_t dataset,
-                             const std::vector<std::int64_t>& dims, std::size_t size) const;
+  std::int64_t open_dataset(const std::string& path) const;
+  void require_held(const std::string& path, std::int64_t dataset, const std::vector<std::uint64_t>& dims,
+                    std::size_t size, double slack) const;
 
   std::string name_;
   std::int64_t id_;

@@ -31,6 +31,8 @@ Json rounded(const std::vector<double>& values) {
 }
 
 Json distribution(std::vector<double> durations, std::size_t points) {
+  std::erase_if(durations,
+                [](double duration) { return !std::isfinite(duration); });  // they cannot be sorted
   std::sort(durations.begin(), durations.end());
   const auto count = static_cast<double>(durations.size());
   double sum = 0;

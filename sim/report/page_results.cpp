@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "sim/base/input_error.hpp"
 #include "sim/report/page_json.hpp"
 #include "sim/results/summary.hpp"
 
@@ -28,6 +29,13 @@ struct SummaryToJson {
   }
 };
 
+void require_rows(const H5File& file, const std::string& group, std::size_t rows,
+                  std::initializer_list<std::size_t> columns) {
+  for (const std::size_t column : columns)
+    if (column != rows)
+      throw InputError(file.name(), 0, group + ": columns differ in length", "one value a row in each");
+}
+
 Json text_and_numbers(const H5File& file, const std::string& group, const std::vector<const char*>& texts,
                       const std::vector<const char*>& numbers) {
   Json out;
@@ -49,8 +57,14 @@ Json timeline(const H5File& file, const std::string& group, std::size_t most_spa
              all = file.read<std::int64_t>(group + "/steps/all");
   const auto phase = file.read<std::int64_t>(group + "/steps/phase");
   const auto length = file.read<double>(group + "/steps/duration");
+  require_rows(file, group + "/spans", row.size(),
+               {label.size(), bytes.size(), start.size(), duration.size()});
+  require_rows(file, group + "/steps", steps.size(),
+               {first.size(), count.size(), all.size(), phase.size(), length.size()});
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto begin = first[i];
+    if (begin < 0 || count[i] < 0 || begin > std::ssize(row) || count[i] > std::ssize(row) - begin)
+      throw InputError(file.name(), 0, group + ": spans of a step lie beyond /spans", "a whole file");
     const auto end =
         begin + std::min<std::int64_t>(
                     count[i], static_cast<std::int64_t>(most_spans / std::max<std::size_t>(1, steps.size())));
@@ -78,6 +92,7 @@ Json run(const H5File& file, const std::string& name, std::size_t most_spans) {
   const auto phase = file.read<std::int16_t>(group + "/steps/phase");
   const auto duration = file.read<double>(group + "/steps/duration");
   const auto sequences = file.read<std::int64_t>(group + "/steps/sequences");
+  require_rows(file, group + "/steps", phase.size(), {duration.size(), sequences.size()});
   std::vector<double> decode;
   std::int64_t batch = 0;
   for (std::size_t i = 0; i < phase.size(); ++i) {

@@ -65,7 +65,8 @@ Json distributions(const H5File& file, const Runs& runs) {
   std::vector<std::vector<double>> of_cell(runs.cells);
   for (std::size_t i = 0; i < runs.cell.size() && i < first.size(); ++i) {
     if (runs.cell[i] < 0) continue;
-    if (first[i] < 0 || count[i] < 0 || first[i] + count[i] > static_cast<std::int64_t>(duration.size()))
+    if (i >= count.size() || first[i] < 0 || count[i] < 0 || first[i] > std::ssize(duration) ||
+        count[i] > std::ssize(duration) - first[i])
       throw InputError(file.name(), 0, "steps of a run lie beyond /decode_steps/duration", "a whole file");
     std::vector<double>& all = of_cell[static_cast<std::size_t>(runs.cell[i])];
     all.insert(all.end(), duration.begin() + first[i], duration.begin() + first[i] + count[i]);
@@ -112,6 +113,9 @@ Json study_data(const H5File& file) {
     if (!why.empty()) out["refused"].push_back({{"point", at}, {"strategy", name}, {"why", why}});
     return !why.empty();
   };
+  if (cell_strategy.size() != cell_point.size() || refused_cells.size() > cell_point.size() ||
+      strategy.size() != point.size())
+    throw InputError(file.name(), 0, "/cells or /runs: columns differ in length", "one value a row in each");
   for (std::size_t i = 0; i < refused_cells.size(); ++i)
     refuse(cell_point.at(i), cell_strategy.at(i), refused_cells[i]);
   Runs runs{{}, cell_point.size()};

@@ -66,7 +66,7 @@ void StepSpans::step_ended(bool prefill, Seconds start, Seconds end) {
     current_.start = start;
     current_.end = end;
     std::optional<Step>& place = kept_[*slot];
-    if (!place) place.emplace();
+    if (!place) place = Step{};
     std::swap(*place, current_);  // and its memory comes back
     last_ = &*place;
   }

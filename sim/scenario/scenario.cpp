@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <set>
 
 #include "models/moe/routing/routing_trace.hpp"
 #include "sim/base/input_error.hpp"
 #include "sim/base/yaml.hpp"
+#include "sim/scenario/popularity.hpp"
 #include "sim/scenario/read_network.hpp"
 #include "sim/scenario/read_policies.hpp"
 #include "sim/scenario/read_profile.hpp"
@@ -74,47 +74,17 @@ MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, const
   return model;
 }
 
-// Accesses by the first `tokens` tokens of the requests.
-ExpertCounts count_accesses(RoutingSource& source, const std::vector<std::int64_t>& requests,
-                            std::int64_t tokens) {
-  ExpertCounts counts(static_cast<std::size_t>(source.layers()),
-                      std::vector<std::int64_t>(static_cast<std::size_t>(source.experts()), 0));
-  const auto ranks = static_cast<std::size_t>(source.top_k());
-  const auto row = static_cast<std::size_t>(source.layers()) * ranks;
-  std::vector<std::int16_t> rows;
-  for (const std::int64_t r : requests) {
-    const RequestInfo info = source.request(r);
-    const std::int64_t take = std::min(tokens, info.prefill_rows + info.decode_rows);
-    rows.resize(static_cast<std::size_t>(take) * row);
-    source.read(r, 0, take, rows);
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      if (rows[i] >= 0) ++counts[i % row / ranks][static_cast<std::size_t>(rows[i])];
-    tokens -= take;
-    if (tokens <= 0) break;
-  }
-  return counts;
-}
-
-// Popularity as a list of counts for each layer, or counted in a trace of the same shape.
-ExpertCounts read_counts(const Yaml& node, const std::filesystem::path& folder, const RoutingOptions& shape) {
-  ExpertCounts counts;
-  if (node.is_list()) {
-    for (const Yaml& layer : node.items()) {
-      counts.emplace_back();
-      for (const Yaml& count : layer.items()) counts.back().push_back(count.integer(0, 1'000'000'000'000));
-      if (static_cast<int>(counts.back().size()) != shape.experts)
-        layer.fail(fmt::format("a count for each of {} experts", shape.experts));
-    }
-    if (static_cast<int>(counts.size()) != shape.layers)
-      node.fail(fmt::format("counts for each of {} MoE layers", shape.layers));
-    return counts;
-  }
-  const auto trace = RoutingTrace::open(folder / node.text());
-  if (trace->layers() != shape.layers || trace->experts() != shape.experts)
-    node.fail(fmt::format("a trace of {} MoE layers of {} experts", shape.layers, shape.experts));
-  std::vector<std::int64_t> requests(static_cast<std::size_t>(trace->requests()));
-  std::iota(requests.begin(), requests.end(), 0);
-  return count_accesses(*trace, requests, std::numeric_limits<std::int64_t>::max());
+// A workload is walked through step by step when it is read, to find its peak.
+void require_countable(const Yaml& load, const Workload& work) {
+  constexpr std::int64_t kMost =
+      20'000'000;  // 2 s; the simulation of as many would take the better part of a day
+  const std::int64_t prompt = load["prompt_tokens"].integer(1, 10'000'000),
+                     output = load["output_tokens"].integer(1, 10'000'000);
+  const std::int64_t chunks = work.prefill ? (prompt + work.prefill_chunk - 1) / work.prefill_chunk : 0;
+  if (work.requests > kMost / (chunks + output))
+    throw InputError(load.file(), load.line(),
+                     fmt::format("workload: {} requests of {} steps", work.requests, chunks + output),
+                     fmt::format("at most {} steps of requests", kMost));
 }
 
 // Lengths come from the workload when the routing is generated, and from the trace when it is recorded.
@@ -136,6 +106,7 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
   if (const auto prefill = load.find("prefill")) work.prefill = prefill->boolean();
   if (const auto chunk = load.find("prefill_chunk")) work.prefill_chunk = chunk->integer(1, 10'000'000);
 
+  if (!routing.find("trace")) require_countable(load, work);
   if (const auto generate = routing.find("generate")) {
     RoutingOptions& options = scenario.routing.generator;
     generate->allow_only({"zipf", "counts", "reuse", "correlation"});
@@ -183,22 +154,6 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
         throw InputError(load.file(), load.line(),
                          fmt::format("workload: request {} of the trace was recorded without its prefill", r),
                          "prefill: false");
-}
-
-// Accesses of requests that the run does not use, so that what is popular is not learnt from the run itself.
-ExpertCounts count_popularity(Scenario& scenario) {
-  constexpr std::int64_t kTokens = 4096;  // enough: 32 k selections a layer at top-8
-  const Workload& work = scenario.workload;
-  const std::int64_t end = work.first_request + work.requests;
-  RoutingOrigin origin = scenario.routing;
-  if (origin.trace.empty()) origin.generator.requests = origin.from_profile.requests = end + 64;
-  const auto source = origin.open();
-  std::vector<std::int64_t> others, own;
-  for (std::int64_t r = 0; r < source->requests(); ++r)
-    (r < work.first_request || r >= end ? others : own).push_back(r);
-  if (others.empty())
-    scenario.notes.push_back("popularity is counted on the run's own requests: the trace has no others");
-  return count_accesses(*source, others.empty() ? own : others, kTokens);
 }
 
 // As the engine that recorded the trace stored them.

@@ -32,6 +32,9 @@ inline std::string_view text(const std::uint8_t* data, std::size_t size) {
 class MemoryFile {
  public:
   MemoryFile();
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  ~MemoryFile();
   void write(std::string_view content);
   const std::filesystem::path& path() const { return path_; }
 

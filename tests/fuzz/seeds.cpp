@@ -1,12 +1,15 @@
 // Writes the seeds of all fuzz targets: seeds/<target>/..., from files that are shipped and from what the writers write.
 //
 //   specmoe_fuzz_seeds FOLDER
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "sim/base/build_info.hpp"
+#include "sim/base/random.hpp"
 #include "tests/fuzz/small_machine.hpp"
 #include "tests/moe/tiny_model.hpp"
 #include "tests/temporary_folder.hpp"
@@ -109,10 +112,77 @@ void yaml(const Seeds& seeds) {
 )");
 }
 
+// Which sound file of the reader, then changes to it: see h5_edits.cpp.
+void changes(const Seeds& seeds) {
+  for (const char* reader : {"trace", "profile", "predictions", "results", "measurement"}) {
+    Random random(1);
+    for (int file = 0; file < 3; ++file) {
+      seeds.add(reader, fmt::format("sound{}", file), std::string(1, static_cast<char>(file)));
+      for (int i = 0; i < 10; ++i) {
+        std::string bytes(1, static_cast<char>(file));
+        for (int length = 4 * (i + 1); length > 0; --length) bytes += static_cast<char>(random.below(256));
+        seeds.add(reader, fmt::format("changed{}-{}", file, i), bytes);
+      }
+    }
+  }
+}
+
+// Routing from elsewhere: see import_gpt_oss_fuzz.cpp for what separates the files of a directory.
+void imports(const Seeds& seeds) {
+  const std::string between(1, '\0');
+  seeds.add(
+      "import_jsonl", "two",
+      R"({"request": 0, "phase": "prefill", "experts": [[3, 1], [0, 2]], "prompt_tokens": 1, "label": "chat", "weights": [[0.5, 0.25], [1, 0]], "token_id": 7}
+{"request": 0, "phase": "decode", "experts": [[3, 2], [1, -1]], "weights": [[0.5, 0.25], [1e-3, 0]], "token_id": 8}
+{"request": 1, "phase": "decode", "experts": [[0, 1], [1, 0]], "prompt_tokens": 5, "weights": [[1, 2], [3, 4]], "token_id": 0}
+)");
+  seeds.add("import_bigmoe", "one", R"(# model=/m/x.gguf n_expert=4 n_expert_used=2 batch=1
+# layer=0 expert_bytes=0
+# layer=1 expert_bytes=100
+# layer=2 expert_bytes=200
+turn,phase,step,layer,slot,expert,weight,residency,expert_bytes
+0,0,0,1,0,3,0.5,hit,100
+0,0,0,1,1,1,0.25,miss,100
+0,0,0,2,0,0,0.5,hit,200
+0,0,0,2,1,2,0.5,hit,200
+0,1,1,1,0,1,0.5,hit,100
+0,1,1,1,1,0,0.5,hit,100
+0,1,1,2,0,3,0.5,hit,200
+0,1,1,2,1,2,0.5,hit,200
+)");
+  for (const char* type : {"<i2", "<i4"}) {
+    std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': (2, 2, 2), }}", type);
+    header.resize(117, ' ');
+    header += '\n';
+    std::string file("\x93NUMPY\x01\x00\x76\x00", 10);
+    file += header;
+    for (int i = 0; i < 8; ++i) {
+      file += static_cast<char>(i);
+      file.append(type[2] == '4' ? 3 : 1, '\0');
+    }
+    seeds.add("import_npy", type + 1, file);
+  }
+  std::string experts, weights, ids;
+  for (int i = 0; i < 8; ++i) {
+    experts += static_cast<char>(i % 4);
+    weights += std::string("\0\x3f", 2);
+  }
+  for (int i = 0; i < 6; ++i) ids += std::string(1, static_cast<char>(i)) + std::string(3, '\0');
+  seeds.add("import_gpt_oss", "one",
+            R"({"model": "m", "moe_layers": 2, "experts_per_layer": 4, "top_k": 2, "decode_tokens": 2})" +
+                between +
+                "dataset,category,prompt_tokens,traced_decode_tokens,trace_offset,tok_offset\na,\"b, "
+                "\"\"c\"\"\",1,1,0,0\n"
+                "a,c,2,1,1,2\n" +
+                between + experts + weights + ids);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const Seeds seeds(argv[1]);
   yaml(seeds);
+  changes(seeds);
+  imports(seeds);
 }

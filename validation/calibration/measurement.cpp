@@ -35,8 +35,12 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 // A group that holds samples is an experiment; others are parts of names.
-void read_group(const H5File& file, const std::string& path, Measurement& all) {
+// A group may stand in itself, any number of times: `groups` counts those that were looked into.
+void read_group(const H5File& file, const std::string& path, Measurement& all, int& groups) {
   const std::string group = "/" + path;
+  if (++groups > 10'000 || std::count(path.begin(), path.end(), '/') > 9)
+    throw InputError(file.name(), 0, group + ": more than 10,000 groups, or more than 10 levels of them",
+                     "what specmoe-calibrate measure writes");
   if (!path.empty() && file.exists(group + "/samples")) {
     Experiment& experiment = all.experiments[path];
     experiment.description = file.get_string(group, "description");
@@ -61,7 +65,7 @@ void read_group(const H5File& file, const std::string& path, Measurement& all) {
     return;
   }
   for (const std::string& name : file.list(path.empty() ? "/" : group))
-    if (path != "" || name != "about") read_group(file, path.empty() ? name : path + "/" + name, all);
+    if (path != "" || name != "about") read_group(file, path.empty() ? name : path + "/" + name, all, groups);
 }
 
 }  // namespace
@@ -139,7 +143,8 @@ Measurement Measurement::read(const std::filesystem::path& name) {
   Measurement all;
   all.file_ = file.name();
   all.about = read_about(file);
-  read_group(file, "", all);
+  int groups = 0;
+  read_group(file, "", all, groups);
   return all;
 }
 

@@ -282,6 +282,10 @@ RoutingProfile RoutingProfile::load(const std::string& name_or_file) {
       p.paths.push_back(scale[i % columns] * static_cast<float>(values[i]));
     int first = 0;
     for (std::size_t i = 0; i < prefill.size(); ++i) {
+      const auto segments = static_cast<std::int64_t>(values.size() / columns);
+      if (prefill[i] < 0 || decode[i] < 1 || std::int64_t{first} + prefill[i] + decode[i] > segments)
+        throw InputError(file.name(), 0, fmt::format("/path_prefill, /path_decode: path {}", i),
+                         fmt::format("segments of /paths, which has {}", segments));
       p.path.push_back({first, prefill[i], decode[i]});
       first += prefill[i] + decode[i];
     }

@@ -92,6 +92,9 @@ void RoutingTrace::read_header() {
   header_.layers = extent("layers", kMostLayers);
   header_.experts = extent("experts", kMostExperts);
   header_.top_k = extent("top_k", header_.experts);
+  if (row_size() > kMostRouted)
+    throw InputError(file(), 0, fmt::format("{} layers, top {}", header_.layers, header_.top_k),
+                     fmt::format("at most {} experts a token", kMostRouted));
   header_.model = file_.get_string("/", "model");
   header_.source = file_.get_string("/", "source");
   header_.licence = file_.get_string("/", "licence");
@@ -288,6 +291,7 @@ struct TraceWriter::State {
 TraceWriter::TraceWriter(const std::filesystem::path& file, const TraceHeader& header) {
   if (header.layers < 1 || header.layers > kMostLayers || header.experts < 1 ||
       header.experts > kMostExperts || header.top_k < 1 || header.top_k > header.experts ||
+      std::int64_t{header.layers} * header.top_k > kMostRouted ||
       (!header.expert_bytes.empty() && header.expert_bytes.size() != size(header.layers)))
     throw std::logic_error("TraceWriter: a header that no trace may have");
   state_ = std::make_unique<State>(file, header);

@@ -66,6 +66,9 @@ Head read_head(InputStream& in) {
     }
   }
   if (line != kColumns) in.fail("is not the line of columns", std::string(kColumns));
+  if (std::int64_t{head.layers} * head.top_k > kMostRouted)
+    in.fail(fmt::format("{} layers, top {}", head.layers, head.top_k),
+            fmt::format("at most {} experts a token", kMostRouted));
   if (head.layers == 0 || head.top_k == 0)
     in.fail("the comment lines lack the model's shape",
             "model= n_expert= n_expert_used=, and layer= expert_bytes= lines");

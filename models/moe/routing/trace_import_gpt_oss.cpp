@@ -36,9 +36,10 @@ Meta read_meta(const std::filesystem::path& file) {
   };
   const auto model = json.find("model");
   const int experts = static_cast<int>(integer("experts_per_layer", 256));
-  return {model != json.end() && model->is_string() ? model->get<std::string>() : "",
-          static_cast<int>(integer("moe_layers", 10'000)), experts,
-          static_cast<int>(integer("top_k", experts)), integer("decode_tokens", std::int64_t{1} << 40)};
+  const int layers = static_cast<int>(integer("moe_layers", 10'000));
+  return {model != json.end() && model->is_string() ? model->get<std::string>() : "", layers, experts,
+          static_cast<int>(integer("top_k", std::min<std::int64_t>(experts, kMostRouted / layers))),
+          integer("decode_tokens", std::int64_t{1} << 40)};
 }
 
 // Columns of requests.csv by name.

@@ -16,6 +16,11 @@ namespace {
 
 using Json = nlohmann::json;
 
+// A value in an error. Not what has other values in it, which dump() would follow until the stack is full.
+std::string shown(const Json& value) {
+  return value.is_structured() ? "a list or an object" : value.dump().substr(0, 40);
+}
+
 // One line.
 struct Token {
   std::int64_t request = 0;
@@ -79,7 +84,7 @@ class Reader {
   std::int64_t integer(const Json& json, const char* key, std::int64_t most) const {
     const Json& value = member(json, key, "a number");
     if (!value.is_number_integer() || value < 0 || value > most)
-      in_.fail(fmt::format("\"{}\": {}", key, value.dump().substr(0, 40)), fmt::format("0 to {}", most));
+      in_.fail(fmt::format("\"{}\": {}", key, shown(value)), fmt::format("0 to {}", most));
     return value.get<std::int64_t>();
   }
 
@@ -115,7 +120,7 @@ class Reader {
   void read_phase(const Json& json, Token& token) {
     const Json& phase = member(json, "phase", "\"prefill\" or \"decode\"");
     if (phase != "prefill" && phase != "decode")
-      in_.fail(fmt::format("\"phase\": {}", phase.dump().substr(0, 40)), "\"prefill\" or \"decode\"");
+      in_.fail(fmt::format("\"phase\": {}", shown(phase)), "\"prefill\" or \"decode\"");
     token.prefill = phase == "prefill";
     if (token.prefill && decoding_) in_.fail("prefill after decode", "a request's prefill lines first");
     if (!token.prefill && !decoding_) require_whole_prompt();
@@ -132,7 +137,8 @@ class Reader {
     if (!table.is_array() || table.empty() || table.size() > 10'000)
       in_.fail(fmt::format("\"{}\" is no list of layers", key), "[layer][rank]");
     for (const Json& layer : table) {
-      if (!layer.is_array() || layer.empty() || layer.size() > 32'767)
+      if (!layer.is_array() || layer.empty() || layer.size() > 32'767 ||
+          static_cast<std::int64_t>(table.size() * layer.size()) > kMostRouted)
         in_.fail(fmt::format("\"{}\" holds a layer that is no list of ranks", key), "[layer][rank]");
       if (layers_ == 0) {
         layers_ = static_cast<int>(table.size());
@@ -148,8 +154,10 @@ class Reader {
   void read_experts(const Json& json, Token& token) {
     token.experts.clear();
     read_table(json, "experts", [&](const Json& expert) {
-      if (!expert.is_number_integer() || expert < -1 || expert > 32'766)
-        in_.fail(fmt::format("expert {}", expert.dump().substr(0, 40)), "-1 to 32766");
+      const bool fits = expert.is_number_unsigned()  // 18446744073709551615 would compare as -1
+                            ? expert.get<std::uint64_t>() <= 32'766
+                            : expert.is_number_integer() && expert >= -1;
+      if (!fits) in_.fail(fmt::format("expert {}", shown(expert)), "-1 to 32766");
       token.experts.push_back(expert.get<std::int16_t>());
     });
     if (const auto fault = fault_in_row(token.experts, top_k(), 32'767); !fault.empty())
@@ -158,7 +166,7 @@ class Reader {
     if (!json.contains("weights")) return;
     read_table(json, "weights", [&](const Json& weight) {
       if (!weight.is_number() || !std::isfinite(weight.get<float>()))
-        in_.fail(fmt::format("weight {}", weight.dump().substr(0, 40)), "a number");
+        in_.fail(fmt::format("weight {}", shown(weight)), "a number");
       token.weights.push_back(weight.get<float>());
     });
   }

@@ -56,7 +56,7 @@ class NpyReader {
       at = error == std::errc{} ? end : at + 1;
     }
     if (shape_.size() != 3 || shape_[0] < 0 || shape_[0] > std::int64_t{1} << 40 || shape_[1] < 1 ||
-        shape_[1] > 10'000 || shape_[2] < 1 || shape_[2] > 32'767)
+        shape_[1] > 10'000 || shape_[2] < 1 || shape_[2] > 32'767 || shape_[1] * shape_[2] > kMostRouted)
       fail("has the shape " + shape + ")", "[token, layer, rank]");
     row_.resize(static_cast<std::size_t>(shape_[1] * shape_[2]));
     narrow_.resize(row_.size());

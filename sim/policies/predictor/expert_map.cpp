@@ -60,8 +60,8 @@ class ExpertMap : public Predictor {
     for (const auto& [request, pass] : passes_) {
       if (pass.match == stored_) continue;
       float sum = 0;
-      const auto enough = [&](std::size_t before, float probability) {
-        const bool stop = before >= static_cast<std::size_t>(context_.top_k) && sum >= 1 - pass.cosine;
+      const auto enough = [&, cosine = pass.cosine](std::size_t before, float probability) {
+        const bool stop = before >= static_cast<std::size_t>(context_.top_k) && sum >= 1 - cosine;
         sum += probability;
         return stop;
       };
