@@ -111,6 +111,7 @@ void validate_runs(const ValidateOptions& options) {
   for (PublishedCase& each : cases) simulate_case(each, jobs, say);
   fmt::print("{}", cases_table(cases));
   if (!options.out.empty()) write_cases_csv(cases, options.out);
+  if (!options.picture.empty()) write_page(options.picture, cases_picture(cases));
   const std::vector<CaseErrors> errors = case_errors(cases);
   if (!options.errors.empty()) write_page(options.errors, errors_yaml(errors));
   if (!errors.empty() && errors.back().median > kAsked)
@@ -203,7 +204,8 @@ void add_validate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "validate", "How far the simulator is from what was measured; exit status 1 if further than it may be");
   command->add_option("--page", options->page, "Also write a page with pictures");
-  command->add_option("--picture", options->picture, "Also draw the steps of whole runs, as SVG");
+  command->add_option("--picture", options->picture,
+                      "Also draw the steps of whole runs, as SVG; with --published, those");
   command->add_option("--out", options->out, "Also write every point (HDF5)");
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");

@@ -128,10 +128,10 @@ TEST_CASE("yaml: a billion laughs, which written() would copy, are more than a m
   CHECK(refusal(laughs) == "f.yaml:8: more than a million nodes; expected a smaller document");
 }
 
-TEST_CASE("yaml: aliases of aliases may not nest deeper than brackets, which ended written() with a full stack") {
+TEST_CASE(
+    "yaml: aliases of aliases may not nest deeper than brackets, which ended written() with a full stack") {
   std::string chain = "- &a0 [x]\n";
-  for (int i = 1; i <= 99; ++i)
-    chain += "- &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) + "]\n";
+  for (int i = 1; i <= 99; ++i) chain += "- &a" + std::to_string(i) + " [*a" + std::to_string(i - 1) + "]\n";
   CHECK(refusal(chain) == "f.yaml:99: nested more than 100 deep");
   CHECK(refusal(chain.substr(0, chain.rfind("- &a98"))) == "");
 }
@@ -143,7 +143,8 @@ TEST_CASE("yaml: a map of many keys is read in no more than its share of time") 
 }
 
 TEST_CASE("yaml: a file that does not end is an error") {
-  CHECK_THROWS_WITH_AS(Yaml::load("/dev/zero"), "/dev/zero: is longer than 64 MiB; expected a YAML file", InputError);
+  CHECK_THROWS_WITH_AS(Yaml::load("/dev/zero"), "/dev/zero: is longer than 64 MiB; expected a YAML file",
+                       InputError);
 }
 
 TEST_CASE("yaml: nesting and size are limited") {

@@ -83,7 +83,7 @@ def check_command(where, words, build):
     for word in rest:
         option = word.split("=")[0]
         check(not option.startswith("--") or option in options_of(*command), f"{where}: no option {option}")
-        check(not word.startswith(FOLDERS) or (ROOT / word).exists() or is_written(where, f"(.*file=|cp .* ){word}"),
+        check(not word.startswith(FOLDERS) or (ROOT / word).exists() or is_written(where, f".*(file=|--out ){word}"),
               f"{where}: no file {word}")
 
 

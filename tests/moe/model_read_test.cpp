@@ -124,9 +124,9 @@ TEST_CASE("specifications: a published active count needs its convention and is 
 }
 
 TEST_CASE("models: an unknown name is answered with the known ones") {
-  const std::string expected =
-      fmt::format("mixtral-8x7: no such model; expected a .yaml file or one of {} (did you mean \"mixtral-8x7b\"?)",
-                  fmt::join(model_names(), ", "));
+  const std::string expected = fmt::format(
+      "mixtral-8x7: no such model; expected a .yaml file or one of {} (did you mean \"mixtral-8x7b\"?)",
+      fmt::join(model_names(), ", "));
   CHECK_THROWS_WITH_AS(MoeModel::load("mixtral-8x7"), expected.c_str(), InputError);
   CHECK_THROWS_WITH_AS(MoeModel::load("absent.yaml"), "absent.yaml: cannot be read; expected a YAML file",
                        InputError);

@@ -108,6 +108,8 @@ struct CaseErrors {
 std::vector<CaseErrors> case_errors(const std::vector<PublishedCase>& cases);
 
 std::string cases_table(const std::vector<PublishedCase>& cases);
+/// Simulated over published times of tokens and blocks, as SVG; rows that were fitted on are left out.
+std::string cases_picture(const std::vector<PublishedCase>& cases);
 /// As CSV. @throws InputError if the file cannot be written
 void write_cases_csv(const std::vector<PublishedCase>& cases, const std::filesystem::path& file);
 /// validation/published/errors.yaml, which `specmoe plan` reads.

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
 #include "sim/base/csv.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/plot.hpp"
 #include "validation/compare/cases.hpp"
 #include "validation/compare/wrapped.hpp"
 
@@ -107,6 +109,30 @@ std::string cases_table(const std::vector<PublishedCase>& cases) {
     }
   if (wrong == 0) out += "strategies are in the published order in every table\n";
   return out;
+}
+
+std::string cases_picture(const std::vector<PublishedCase>& cases) {
+  PlotOptions options{
+      "time of a token, a block or what waits for experts", "published", "simulated", {}, 0.15};
+  std::vector<PlotPoint> points;
+  for (const PublishedCase& each : cases)
+    for (const CaseMachine& machine : each.machines)
+      for (const CaseTable& table : machine.tables)
+        for (const CaseRow& row : table.rows) {
+          const bool share = row.metric == CaseMetric::wait_share || row.metric == CaseMetric::hit_rate ||
+                             row.metric == CaseMetric::prefill_wait_share;
+          if (row.calibrate || share || !row.over.empty()) continue;
+          const bool time = row.metric == CaseMetric::tpot || row.metric == CaseMetric::moe_block ||
+                            row.metric == CaseMetric::expert_wait;
+          const std::string group(name_of(row.kind));
+          const auto found = std::find(options.groups.begin(), options.groups.end(), group);
+          const auto place = static_cast<std::size_t>(found - options.groups.begin());
+          if (found == options.groups.end()) options.groups.push_back(group);
+          points.push_back({time ? row.published : 1 / row.published,
+                            time ? row.simulated : 1 / row.simulated, place,
+                            fmt::format("{}, {}, {}: {}", each.name, machine.name, table.name, what(row))});
+        }
+  return picture(points, options);
 }
 
 void write_cases_csv(const std::vector<PublishedCase>& cases, const std::filesystem::path& file) {

@@ -94,14 +94,14 @@ void write_seed_csv(const SeedSet& set, const std::filesystem::path& file) {
   const auto line = [&](const std::string& part, const std::string& name, const std::string& quantity,
                         const std::string& claimed, const std::string& rule, const std::string& own,
                         const std::string& equal, const std::string& note) {
-    out << fmt::format("{},{},{},{},{},{},{},{}\n", part, csv_field(name), quantity, claimed, rule, own, equal,
-                       csv_field(note));
+    out << fmt::format("{},{},{},{},{},{},{},{}\n", part, csv_field(name), quantity, claimed, rule, own,
+                       equal, csv_field(note));
   };
   const auto number = [](const SeedNumber& n) {
     return n.value ? fmt::format("{}", *n.value) : std::string();
   };
   const auto plain = [](double value) { return fmt::format("{}", value); };
-  line("part", "name", "quantity", "claimed", "its_rules", "its_memory", "equal_memory", "note");
+  out << "part,name,quantity,claimed,its_rules,its_memory,equal_memory,note\n";
   for (const SeedRow& row : set.rows) {
     const char* quantity = row.metric == SeedMetric::speedup ? "speedup"
                            : row.metric == SeedMetric::hits  ? "hits"

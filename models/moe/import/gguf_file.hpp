@@ -15,10 +15,10 @@
 
 namespace specmoe {
 
-/// The header of a GGUF file: its keys and its tensors, without their data.
+/// What the front of a GGUF file says. Views into its bytes: these must outlive it.
 class GgufFile {
  public:
-  /// A tensor's name, shape and size.
+  /// An entry of the list of tensors.
   struct Tensor {
     std::string_view name;
     /// [i] -> extent, the fastest first: a matrix product's k is `extent[0]`. Missing ones are 1.
