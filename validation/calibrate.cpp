@@ -6,6 +6,7 @@
 
 #include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/cli/commands.hpp"
 #include "validation/fit_command.hpp"
 #ifdef SPECMOE_CUDA
 #include "validation/cuda/commands.hpp"
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "specmoe " + specmoe::version());
   app.require_subcommand(1);
   specmoe::add_fit_command(app);
+  specmoe::add_detect_command(app);
 #ifdef SPECMOE_CUDA
   specmoe::cuda::add_commands(app);
 #else

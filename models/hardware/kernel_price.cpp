@@ -244,7 +244,10 @@ KernelPrices::Key KernelPrices::key_of(const Kernel& kernel) {
       return {index, g.rows, g.groups, g.n, g.k, static_cast<int>(g.weights)};
     }
     Key operator()(const Attention& a) const {
-      return {index, a.sequences, a.queries, a.kv_positions, a.pairs, a.heads, a.kv_heads, a.head_dim};
+      // Both are below 2^20 (model_read.cpp): one number for the two.
+      const std::int64_t values = 2 * a.values() + (a.values_in_keys ? 1 : 0);
+      return {index,   a.sequences, a.queries,  a.kv_positions,
+              a.pairs, a.heads,     a.kv_heads, a.head_dim << 32 | values};
     }
     Key operator()(const Elementwise& e) const { return {index, e.rows, e.width, e.reads, e.writes}; }
     Key operator()(const TopK& t) const { return {index, t.rows, t.width, t.k}; }

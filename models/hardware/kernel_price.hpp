@@ -74,6 +74,7 @@ Seconds kernel_time(const Platform& platform, DeviceId device, const Kernel& ker
 /// shape, piecewise linear in ln(along), or else its class's.
 Seconds launch_call(const Device& device, const Kernel& kernel);
 
+/// What a kernel takes of a device and of the host.
 struct KernelPrice {
   Seconds alone;  // kernel_time
   /// When it starts while a copy crosses links into or out of the device's memory: (1 + Device::copy_slowdown) of

@@ -44,6 +44,7 @@ struct Direction {
   std::optional<JoulesPerByte> energy{};
 };
 
+/// Where bytes are.
 struct Memory {
   enum class Kind { host, device, unified, disk };
   std::string name;
@@ -140,6 +141,7 @@ struct PowerDraw {
   Watts memory_bound, compute_bound;
 };
 
+/// What computes, and what its calls and kernels take.
 struct Device {
   enum class Kind { gpu, cpu };
   std::string name;
@@ -195,13 +197,17 @@ struct Route {
   std::vector<Hop> hops;
 };
 
+/// A machine: memories and devices, joined by links.
 class Platform {
  public:
   /// @param name_or_file "rtx4090" for platforms/rtx4090.yaml, or a path.
   /// @throws InputError for anything that is not a sound platform: unknown, missing or duplicate keys, names
   /// that no node has, numbers without unit or source, zero or absurd numbers.
   static Platform load(const std::string& name_or_file) { return read(open(name_or_file)); }
-  static Yaml open(const std::string& name_or_file);
+  /// The file, made whole where it is `like` another. @param files gets its path and those of the files it is like.
+  static Yaml open(const std::string& name_or_file, std::vector<std::filesystem::path>* files = nullptr);
+  /// A document made whole, likewise.
+  static Yaml complete(const Yaml& document, std::vector<std::filesystem::path>* files = nullptr);
   static Platform read(const Yaml& document);
 
   std::string name;

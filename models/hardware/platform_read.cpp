@@ -25,6 +25,13 @@
 //                         along takes the place of the common one
 //
 // Every other number is {value: 26 GB/s, source: "where it came from", unverified: true}; unverified is optional.
+//
+// A file may be short (platform_open.cpp makes it whole):
+//
+//   like                 another platform's name, or a file beside this one: all that this file does not give is that
+//                         one's, its numbers unverified and their sources "carried over from ..."; but not name,
+//                         description and price
+//   without              [<path>]: what the other has and this one has not, e.g. devices.gpu.peak.fp8; optional
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,7 +40,6 @@
 
 #include "models/hardware/kernel_price.hpp"
 #include "models/hardware/platform.hpp"
-#include "sim/base/build_info.hpp"
 #include "sim/base/input_error.hpp"
 
 namespace specmoe {
@@ -292,18 +298,6 @@ Device read_device(const std::string& name, const Yaml& y, const Platform& platf
 
 }  // namespace
 
-Yaml Platform::open(const std::string& name_or_file) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  if (fs::is_regular_file(name_or_file, ignored)) return Yaml::load(name_or_file);
-  const fs::path shipped = home() / "platforms" / (name_or_file + ".yaml");
-  if (fs::is_regular_file(shipped, ignored)) return Yaml::load(shipped);
-  std::string names;
-  for (const std::string& name : platform_names()) names += (names.empty() ? "" : ", ") + name;
-  throw InputError("", 0, fmt::format("platform \"{}\" is unknown", name_or_file),
-                   fmt::format("a file or one of {}", names));
-}
-
 Platform Platform::read(const Yaml& document) {
   document.allow_only({"name", "description", "price", "memories", "switches", "links", "devices"});
   Platform platform;
@@ -333,15 +327,6 @@ Platform Platform::read(const Yaml& document) {
     for (const Device& device : platform.devices)
       if (!metered(device)) document["devices"][device.name]["power"];  // says that it is missing
   return platform;
-}
-
-std::vector<std::string> platform_names() {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(home() / "platforms", ignored))
-    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace specmoe

@@ -25,7 +25,18 @@ struct FeedForward {
   bool gated = true;
 };
 
+/// Multi-head latent attention (DeepSeek-V2, 2405.04434): the cache holds, for all heads together, a latent of
+/// `kv_lora` elements and a rotary key of `rope`. A head's query and key have `nope` + `rope` elements, its value
+/// `value`.
+struct LatentAttention {
+  /// Width of the compressed query; 0 when queries come straight from the hidden state.
+  std::int64_t q_lora = 0;
+  std::int64_t kv_lora = 0, nope = 0, rope = 0, value = 0;
+};
+
+/// Heads and their width, of all blocks of a model, and what its attention has beside the four matrices.
 struct AttentionShape {
+  /// With latent attention: heads, heads, nope + rope.
   std::int64_t heads, kv_heads, head_dim;
   bool qkv_bias = false, output_bias = false, qk_norm = false, sinks = false;
   /// Rotary position embedding; T5 has instead a table [relative_buckets, heads] in the first block of each
@@ -34,6 +45,28 @@ struct AttentionShape {
   std::int64_t relative_buckets = 0;
   /// Positions a sliding-window layer sees; 0 when there is none.
   std::int64_t window = 0;
+  /// Width of a head's value and output; 0: head_dim.
+  std::int64_t value_dim = 0;
+  /// A gate of the output, as wide as that, projected from the same input.
+  bool output_gate = false;
+  std::optional<LatentAttention> latent{};
+
+  std::int64_t values() const { return value_dim > 0 ? value_dim : head_dim; }
+  /// Elements that a layer's cache holds a position.
+  std::int64_t cached() const {
+    return latent ? latent->kv_lora + latent->rope : kv_heads * (head_dim + values());
+  }
+};
+
+/// What layers without attention mix positions with: Mamba, gated DeltaNet, linear attention, short convolutions.
+/// A sequence keeps a state of one size, however long it is.
+struct Recurrence {
+  /// Columns of the input projections, together, and rows of the output projection.
+  std::int64_t in = 0, out = 0;
+  /// float32 elements a sequence and layer.
+  std::int64_t state = 0;
+  /// Parameters of a layer beside those: convolutions, decays, norms, low-rank projections.
+  std::int64_t other = 0;
 };
 
 /// One transformer block.
@@ -43,6 +76,10 @@ struct Block {
   int moe_layer = -1;
   bool cross_attention = false;
   bool windowed = false;
+  /// The mixer is a recurrence, not attention.
+  bool recurrent = false;
+  /// A mixer alone: neither experts nor a dense network follow.
+  bool mixer_only = false;
 };
 
 /// What one step computes, summed over its sequences. An encoder-decoder model has one shape for its encoder
@@ -68,13 +105,17 @@ struct StepShape {
   void add_encoder_sequence(std::int64_t tokens);
 };
 
+/// Counts of parameters.
 struct Parameters {
   double total = 0;
   /// Used for one token; without the input embedding's table (unless it is the LM head's too), as some
   /// vendors count; and without both.
   double active = 0, active_without_input_embedding = 0, active_without_embeddings = 0;
+  /// Of the blocks that predict tokens beyond the next; in none of the above.
+  double prediction = 0;
 };
 
+/// A model's shapes, and what follows from them: parameters, bytes, and the kernels of a step.
 class MoeModel {
  public:
   /// @param name_or_file "qwen3-30b-a3b" for models/moe/specs/qwen3-30b-a3b.yaml, or a path.
@@ -82,33 +123,50 @@ class MoeModel {
   static MoeModel load(const std::string& name_or_file) { return read(open(name_or_file)); }
   static Yaml open(const std::string& name_or_file);
   static MoeModel read(const Yaml& document);
+  /// As a specification that `read` takes and that gives the same model.
+  std::string written() const;
 
   /// `unverified` says which of the numbers no source confirms; empty when all are confirmed.
-  std::string name, source, unverified;
+  std::string name, source, unverified, notes;
   std::vector<Block> blocks;  // in the order of execution; encoder blocks first
   std::int64_t hidden = 0, vocabulary = 0;
   bool tied_embeddings = false;
   AttentionShape attention{};
+  /// Of layers with a window, where they have heads of their own.
+  std::optional<AttentionShape> windowed_attention;
+  std::optional<Recurrence> recurrence;
   int moe_layers = 0;
   std::int64_t experts = 0;  // routed, a layer
   std::int64_t top_k = 0;
+  /// The routed experts lie in so many groups of equal size, and a token's are chosen among the best
+  /// `expert_groups_kept` of them.
+  std::int64_t expert_groups = 1, expert_groups_kept = 1;
   FeedForward expert;
   bool expert_bias = false, router_bias = false;
   std::optional<FeedForward> shared;  // all shared experts of a layer, fused
   bool shared_gate = false;
   std::optional<FeedForward> dense;
-  /// Of the routed experts, and of all else.
-  WeightFormat expert_format = WeightFormat::bf16, format = WeightFormat::bf16;
-  /// As published; the active count is 0 where none was. It follows a convention: "all",
+  /// Of the routed experts, of the embedding and the LM head, and of all else.
+  WeightFormat expert_format = WeightFormat::bf16, embedding_format = WeightFormat::bf16,
+               format = WeightFormat::bf16;
+  /// What a file stores, where that is not what the formats say: bytes of a routed expert (their mean), and of all
+  /// other weights.
+  std::optional<Bytes> stored_expert, stored_resident;
+  /// Blocks that predict tokens beyond the next: stored with the model, not run, and in none of its totals.
+  std::int64_t prediction_blocks = 0;
+  /// As published; 0 where none was. It follows a convention: "all",
   /// "without_input_embedding" or "without_embeddings".
   double published_total = 0, published_active = 0;
-  std::string published_active_convention;
+  std::string published_active_convention, published_source;
 
   /// The same model with its routed experts stored in another format.
   MoeModel with_expert_format(WeightFormat other) const;
   /// The model cut after so many blocks, for machines that cannot hold it whole.
   MoeModel with_first_blocks(std::int64_t count) const;
 
+  const AttentionShape& attention_of(const Block& block) const {
+    return block.windowed && windowed_attention ? *windowed_attention : attention;
+  }
   bool encoder_decoder() const { return !blocks.empty() && blocks.front().stack == Block::Stack::encoder; }
   Parameters parameters() const;
 
@@ -116,8 +174,8 @@ class MoeModel {
   Bytes expert_bytes() const;
   /// All weights but the routed experts.
   Bytes resident_bytes() const;
-  /// The KV cache after a step of decoder blocks (bf16): self-attention, cut to the window in windowed
-  /// layers, and cross-attention.
+  /// What sequences keep after a step of decoder blocks: keys and values or latents (bf16), cut to the window in
+  /// windowed layers, those of cross-attention, and the states of recurrent layers (float32).
   Bytes kv_bytes(const StepShape& shape) const;
   /// Live activations of the widest layer for `tokens` new positions, expert inputs and outputs included, and
   /// logits.
@@ -128,15 +186,18 @@ class MoeModel {
   /// Token embedding.
   std::vector<Kernel> embed(const StepShape& shape) const;
   /// Norm, QKV, rotary embedding, attention, output projection, residual with the norm of what follows; then
-  /// the same of cross-attention where there is. @param shape of the encoder for encoder blocks, else of the
-  /// decoder.
+  /// the same of cross-attention where there is. Latent attention is computed in its absorbed form, against the
+  /// latents themselves, for one query a sequence, and with keys and values decompressed for more. A recurrent block:
+  /// norm, projections in, convolution, state update, projection out. @param shape of the encoder for encoder blocks,
+  /// else of the decoder.
   std::vector<Kernel> attend(int block, const StepShape& shape) const;
-  /// Router logits, top-k. Only for MoE blocks.
+  /// Router logits, top-k; where experts lie in groups, the best groups are found in the same kernel. Only for MoE
+  /// blocks.
   std::vector<Kernel> route(int block, std::int64_t tokens) const;
   /// The router of MoE layer `moe_layer` applied early, for a look-ahead: router logits and top-k.
   std::vector<Kernel> look_ahead(int moe_layer, std::int64_t tokens) const;
   /// The dense feed-forward of a dense block and its residual, or the shared expert of a MoE block (empty if
-  /// it has none).
+  /// it has none, and for a mixer alone).
   std::vector<Kernel> feed_forward(int block, std::int64_t tokens) const;
   /// One routed expert over `rows` tokens.
   std::vector<Kernel> one_expert(int block, std::int32_t expert, std::int64_t rows) const;

@@ -21,6 +21,7 @@ enum class IntervalKind {
   percentile,  // quantiles of the resampled values as they are
 };
 
+/// How an interval is made.
 struct BootstrapOptions {
   IntervalKind kind = IntervalKind::bca;
   int resamples = 2000;

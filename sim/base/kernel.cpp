@@ -64,15 +64,16 @@ std::string_view name_of(WeightFormat format) {
 
 Flops flops(const Kernel& kernel) {
   const auto product = [](auto... factors) { return (1.0 * ... * static_cast<double>(factors)); };
-  return {std::visit(Overloaded{
-                         [&](const Gemm& g) { return product(2, g.m, g.n, g.k); },
-                         [&](const GroupedGemm& g) { return product(2, g.rows, g.n, g.k); },
-                         // QK^T and PV: two multiply-adds a pair, head and dimension
-                         [&](const Attention& a) { return product(4, a.pairs, a.heads, a.head_dim); },
-                         [&](const Elementwise& e) { return product(e.rows, e.width); },
-                         [&](const TopK& t) { return product(t.rows, t.width); },
-                     },
-                     kernel.work)};
+  return {std::visit(
+      Overloaded{
+          [&](const Gemm& g) { return product(2, g.m, g.n, g.k); },
+          [&](const GroupedGemm& g) { return product(2, g.rows, g.n, g.k); },
+          // QK^T and PV: two multiply-adds a pair, head and dimension
+          [&](const Attention& a) { return product(2, a.pairs, a.heads, a.head_dim + a.values()); },
+          [&](const Elementwise& e) { return product(e.rows, e.width); },
+          [&](const TopK& t) { return product(t.rows, t.width); },
+      },
+      kernel.work)};
 }
 
 Bytes memory_traffic(const Kernel& kernel) {
@@ -85,8 +86,9 @@ Bytes memory_traffic(const Kernel& kernel) {
             return weight_bytes(g.groups * g.n * g.k, g.weights) + Bytes{kActivation * g.rows * (g.k + g.n)};
           },
           [](const Attention& a) {
-            return Bytes{kActivation * a.head_dim *
-                         (2 * a.kv_positions * a.kv_heads + 2 * a.queries * a.heads)};
+            const std::int64_t cached = a.head_dim + (a.values_in_keys ? 0 : a.values());
+            return Bytes{kActivation * (a.kv_positions * a.kv_heads * cached +
+                                        a.queries * a.heads * (a.head_dim + a.values()))};
           },
           [](const Elementwise& e) { return Bytes{kActivation * e.rows * e.width * (e.reads + e.writes)}; },
           [](const TopK& t) { return Bytes{kActivation * t.rows * t.width + 8 * t.rows * t.k}; },

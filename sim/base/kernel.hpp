@@ -35,10 +35,16 @@ struct GroupedGemm {
 };
 /// Attention of `queries` new positions (over all sequences) against a KV cache of `kv_positions` (summed
 /// over the sequences); `pairs` is the number of (query, key) pairs attended to, so a causal or windowed
-/// prefill is exact.
+/// prefill is exact. `head_dim` is the width of queries and keys, `value_dim` that of values and outputs (0: the
+/// same). With `values_in_keys` the values are the first `value_dim` elements of the keys, which are read once:
+/// multi-head latent attention in its absorbed form.
 struct Attention {
   std::int64_t sequences, queries, kv_positions, pairs;
   std::int64_t heads, kv_heads, head_dim;
+  std::int64_t value_dim = 0;
+  bool values_in_keys = false;
+
+  std::int64_t values() const { return value_dim > 0 ? value_dim : head_dim; }
   friend bool operator==(const Attention&, const Attention&) = default;
 };
 /// Reads `reads` and writes `writes` arrays of [rows, width] bf16: norms, activations, rotary embedding,
@@ -54,6 +60,7 @@ struct TopK {
   friend bool operator==(const TopK&, const TopK&) = default;
 };
 
+/// A kernel of one of these kinds, and what it is called on a timeline.
 struct Kernel {
   std::variant<Gemm, GroupedGemm, Attention, Elementwise, TopK> work;
   /// For the timeline: a static string ("attention"), the model's layer, and the expert if it is one

@@ -15,6 +15,7 @@ struct PlotPoint {
   std::string label;
 };
 
+/// Title, groups and band of a plot.
 struct PlotOptions {
   std::string title;
   std::string x_name = "measured", y_name = "simulated";

@@ -38,16 +38,32 @@ void list_policies() {
   list_placements();
 }
 
+// The active parameters as the publisher counts them.
+double counted_active(const MoeModel& model) {
+  const Parameters p = model.parameters();
+  if (model.published_active_convention == "without_input_embedding") return p.active_without_input_embedding;
+  if (model.published_active_convention == "without_embeddings") return p.active_without_embeddings;
+  return p.active;
+}
+
 void list_models() {
-  fmt::print("{:<22}{:>10}{:>11}{:>12}{:>14}{:>14}\n", "model", "total B", "active B", "MoE layers",
-             "experts/top-k", "MB/expert");
+  fmt::print("{:<22}{:>10}{:>11}{:>11}{:>11}{:>12}{:>14}{:>14}\n", "model", "total B", "published",
+             "active B", "published", "MoE layers", "experts/top-k", "MB/expert");
+  const auto published = [](double count) { return count > 0 ? fmt::format("{:.5g}", count * 1e-9) : "-"; };
+  bool conventions = false;
   for (const std::string& name : model_names()) {
     const MoeModel model = MoeModel::load(name);
-    const Parameters parameters = model.parameters();
-    fmt::print("{:<22}{:>10.2f}{:>11.2f}{:>12}{:>14}{:>14.2f}\n", name, parameters.total * 1e-9,
-               parameters.active * 1e-9, model.moe_layers, fmt::format("{}/{}", model.experts, model.top_k),
-               static_cast<double>(model.expert_bytes().count) * 1e-6);
+    const bool counts_less = model.published_active_convention.starts_with("without");
+    conventions = conventions || counts_less;
+    fmt::print("{:<22}{:>10.2f}{:>11}{:>11}{:>11}{:>12}{:>14}{:>14.2f}{}\n", name,
+               model.parameters().total * 1e-9, published(model.published_total),
+               fmt::format("{:.2f}{}", counted_active(model) * 1e-9, counts_less ? "*" : ""),
+               published(model.published_active), model.moe_layers,
+               fmt::format("{}/{}", model.experts, model.top_k),
+               static_cast<double>(model.expert_bytes().count) * 1e-6,
+               model.unverified.empty() ? "" : "  unverified");
   }
+  if (conventions) fmt::print("*: without embeddings, as its publisher counts\n");
 }
 
 void list_profiles() {

@@ -19,10 +19,13 @@ int main(int argc, char** argv) {
   specmoe::add_compare_command(app);
   specmoe::add_study_command(app);
   specmoe::add_whatif_command(app);
+  specmoe::add_plan_command(app);
   specmoe::add_explore_command(app);
   specmoe::add_report_command(app);
   specmoe::add_trace_command(app);
+  specmoe::add_model_command(app);
   specmoe::add_list_command(app);
+  specmoe::add_machine_command(app);
   specmoe::add_bench_command(app);
   specmoe::add_validate_command(app);
   try {

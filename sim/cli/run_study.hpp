@@ -10,6 +10,7 @@ class App;
 
 namespace specmoe {
 
+/// What the command line says of a study, to specmoe and specmoe-mpi alike.
 struct StudyCommand {
   std::string study, out, shard;
   bool plan_only = false, pareto = false, no_report = false;

@@ -23,6 +23,10 @@ class Progress {
     say(fmt::format("\r\033[K{}: {:.0f} %, {:.0f} s left", what, share * 100,
                     share > 0 ? gone / share - gone : 0));
   }
+  /// Where no share is known.
+  void note(const std::string& what) const {
+    if (terminal_) say("\r\033[K" + what);
+  }
   void clear() const {
     if (terminal_) say("\r\033[K");
   }

@@ -1,5 +1,6 @@
 // specmoe validate: the simulator beside everything that was measured, here or by others.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "sim/base/yaml.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
+#include "validation/compare/cases.hpp"
 #include "validation/compare/page.hpp"
 #include "validation/compare/published.hpp"
 #include "validation/compare/quoted.hpp"
@@ -25,8 +27,11 @@ namespace specmoe {
 namespace {
 
 struct ValidateOptions {
-  std::string page, picture, out, seed_routing;
-  std::string published = published_folder().lexically_normal();
+  std::string page, picture, out, seed_routing, errors;
+  /// "" for what was measured; "runs" or "seed" for what others published.
+  std::string published;
+  std::string tables = published_folder().lexically_normal();
+  std::string cases = home() / "validation/published/cases";
   std::string measurements = home() / "validation/measurements";
   std::string bounds = home() / "validation/bounds.yaml";
   std::vector<std::string> machines;
@@ -65,7 +70,7 @@ std::vector<Comparison> without_counts(std::vector<Comparison> all) {
 std::vector<Breach> breaches_of(const std::vector<ErrorSummary>& summaries, const std::vector<Bound>& bounds,
                                 const ValidateOptions& options) {
   std::vector<Breach> all = check(summaries, bounds);
-  const bool tables = std::filesystem::is_directory(options.published);
+  const bool tables = std::filesystem::is_directory(options.tables);
   std::erase_if(all, [&](const Breach& breach) {
     return !breach.summary && (!options.machines.empty() || (breach.bound.kind == "published" && !tables));
   });
@@ -85,13 +90,43 @@ void validate_seed(const ValidateOptions& options) {
         fmt::format("{} of the seed's {} claims are not reproduced", breaches.size(), set.rows.size()));
 }
 
+std::vector<std::filesystem::path> case_files(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+  if (error || files.empty())
+    throw InputError(folder.string(), 0, "no published runs there", "a folder of cases, *.yaml");
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// Engines that others ran, simulated. Not an error as long as half of the rows are within what was asked for.
+void validate_runs(const ValidateOptions& options) {
+  constexpr double kAsked = 0.15;
+  const int jobs = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  std::vector<PublishedCase> cases;
+  for (const std::filesystem::path& file : case_files(options.cases))
+    cases.push_back(PublishedCase::load(file));
+  for (PublishedCase& each : cases) simulate_case(each, jobs, say);
+  fmt::print("{}", cases_table(cases));
+  if (!options.out.empty()) write_cases_csv(cases, options.out);
+  if (!options.picture.empty()) write_page(options.picture, cases_picture(cases));
+  const std::vector<CaseErrors> errors = case_errors(cases);
+  if (!options.errors.empty()) write_page(options.errors, errors_yaml(errors));
+  if (!errors.empty() && errors.back().median > kAsked)
+    throw CheckFailed(fmt::format("the median error of published rows is {:.1f} %; asked: at most {:.0f} %",
+                                  100 * errors.back().median, 100 * kAsked));
+}
+
 void validate(const ValidateOptions& options) {
   if (!options.seed_routing.empty()) return write_seed_routing(options.seed_routing);
   if (options.published == "seed") return validate_seed(options);
-  if (options.published != "nowhere" && options.published != ValidateOptions{}.published &&
-      !std::filesystem::is_directory(options.published))
-    throw InputError("--published", 0, fmt::format("\"{}\"", options.published),
-                     "seed, a folder of published kernel times, or nowhere");
+  if (options.published == "runs") return validate_runs(options);
+  if (options.tables != "nowhere" && options.tables != ValidateOptions{}.tables &&
+      !std::filesystem::is_directory(options.tables))
+    throw InputError("--tables", 0, fmt::format("\"{}\"", options.tables),
+                     "a folder of published kernel times, or nowhere");
   const std::vector<Bound> bounds = read_bounds(Yaml::load(options.bounds));
   std::vector<std::string> unknown = options.machines;
   const auto wanted = [&](const std::string& machine) {
@@ -126,18 +161,23 @@ void validate(const ValidateOptions& options) {
                                                   measurement, table)));
     before = {machine, platform};
   }
-  if (!std::filesystem::is_directory(options.published))
-    notes.push_back(fmt::format("published kernel times: not here (looked in {})", options.published));
+  if (!std::filesystem::is_directory(options.tables))
+    notes.push_back(fmt::format("published kernel times: not here (looked in {})", options.tables));
+  std::vector<std::string> without_points;
   for (const std::string& platform : platform_names()) {
     if (std::find(measured.begin(), measured.end(), platform) != measured.end() || !wanted(platform))
       continue;
     const std::size_t size = all.size();
-    append(all, compare_published(platform, options.published));
+    append(all, compare_published(platform, options.tables));
     append(all, compare_quoted(platform, home() / "validation/published/figures.yaml"));
-    notes.push_back(fmt::format("{}: not measured here; {}", platform,
-                                all.size() == size ? "nothing published to compare with either"
-                                                   : fmt::format("{} published points", all.size() - size)));
+    if (all.size() == size)
+      without_points.push_back(platform);
+    else
+      notes.push_back(fmt::format("{}: not measured here; {} published points", platform, all.size() - size));
   }
+  if (!without_points.empty())
+    notes.push_back(fmt::format("not measured here, and nothing published to compare with: {}",
+                                fmt::join(without_points, ", ")));
   if (!unknown.empty())
     throw InputError(
         "--machine", 0, fmt::format("\"{}\"", unknown.front()),
@@ -164,15 +204,23 @@ void add_validate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "validate", "How far the simulator is from what was measured; exit status 1 if further than it may be");
   command->add_option("--page", options->page, "Also write a page with pictures");
-  command->add_option("--picture", options->picture, "Also draw the steps of whole runs, as SVG");
+  command->add_option("--picture", options->picture,
+                      "Also draw the steps of whole runs, as SVG; with --published, those");
   command->add_option("--out", options->out, "Also write every point (HDF5)");
   command->add_option("--machine", options->machines,
                       "Only these: a measured machine, or a platform that was not measured");
   command
       ->add_option(
           "--published", options->published,
-          "Folder of the published kernel times, or nowhere; or seed: instead of all else, the claims of the "
+          "Instead: whole runs that others published, simulated (--out: CSV); or seed: the claims of the "
           "system that this one rebuilds, beside what its rules and an engine give (--out: CSV)")
+      ->expected(0, 1)
+      ->default_str("runs")
+      ->check(CLI::IsMember({"runs", "seed"}));
+  command->add_option("--cases", options->cases, "Folder of the published runs")->capture_default_str();
+  command->add_option("--errors", options->errors,
+                      "With --published: also write how far off each class is, for `specmoe plan`");
+  command->add_option("--tables", options->tables, "Folder of the published kernel times, or nowhere")
       ->capture_default_str();
   command->add_option("--measurements", options->measurements, "Folder of what was measured here")
       ->capture_default_str();

@@ -12,7 +12,7 @@ namespace specmoe {
 /// and results. As KTransformers does: one copy of the layer's input to the host, one sum of the results back.
 class CpuExperts {
  public:
-  /// @param host the memory of the platform's first CPU, which computes
+  /// The platform's first CPU computes.
   CpuExperts(Machine& machine, const MoeModel& model, const EngineSettings& settings);
 
   /// Kernels of one expert, and copies of the activations of its rows there and back, on idle devices and links.

@@ -86,6 +86,10 @@ class Engine {
     for (auto& kernels : work.kernels) kernels.clear();
   }
 
+  void host_works(Seconds time) {
+    if (time > Seconds{0}) machine_.work(time);
+  }
+
   void launch(const std::vector<Kernel>& kernels, Operator part) {
     std::vector<Kernel>& launched = work_[works_ - 1].kernels[static_cast<std::size_t>(part)];
     launched.insert(launched.end(), kernels.begin(), kernels.end());
@@ -104,6 +108,7 @@ class Engine {
     record_.start = machine_.now();
     block_ends_.assign(model_.blocks.size(), nullptr);
     store_.begin_step(shape.tokens);
+    host_works(settings_.step_work);
 
     works_ = 0;
     begin_work(-1);
@@ -147,6 +152,7 @@ class Engine {
           break;
         case Operator::experts:
           machine_.synchronize(routed);
+          host_works(settings_.layer_work);
           run_experts(index, block.moe_layer, next);
           break;
         case Operator::combine:

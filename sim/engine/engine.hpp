@@ -62,6 +62,7 @@ struct PredictorCost {
   }
 };
 
+/// What an engine is told beside model, machine and routing: a strategy.
 struct EngineSettings {
   std::uint64_t seed = 0;
   DeviceId gpu;
@@ -81,6 +82,9 @@ struct EngineSettings {
   /// --n-cpu-moe).
   int cpu_layers = 0;
   MissPrecision miss;
+  /// What the engine's own program takes on the host beside its calls, an interpreter say: at the start of each step,
+  /// and of each MoE layer when its routing is known, before its experts are asked for.
+  Seconds step_work, layer_work;
   /// A step's tokens share one load and one kernel an expert.
   bool deduplicate = true;
   Grouping grouped = Grouping::faster;
@@ -176,6 +180,7 @@ struct StepRecord {
 /// prices. @throws std::logic_error naming the broken law
 void check_step_laws(const StepRecord& step);
 
+/// Hears what an engine did.
 class EngineObserver {
  public:
   virtual ~EngineObserver() = default;

@@ -15,6 +15,7 @@ namespace specmoe {
 /// One pool of bytes for all layers, or an equal share for each.
 enum class CacheScope { global, layer };
 
+/// What a cache holds at most, and of what.
 struct CacheShape {
   int layers = 0, experts = 0;
   std::vector<Bytes> expert_bytes;  // [layer]

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// Chooses how a layer's experts are launched: one by one, or grouped.
 class ExpertKernels {
  public:
   ExpertKernels(const Platform& platform, const MoeModel& model, const EngineSettings& settings);

@@ -13,6 +13,7 @@ namespace specmoe {
 /// ahead have a stream of their own.
 class ExpertLoads {
  public:
+  /// What is known of an expert that the cache holds.
   struct Slot {
     Event landed{};           // set while its copy may be under way
     Event pieces{};           // likewise while some are still to come, where copies have two streams

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// In which precision misses are loaded, or that they are done without.
 struct MissPrecision {
   /// Of the low-precision copies, which the host keeps beside the experts; none for none.
   std::optional<WeightFormat> format;

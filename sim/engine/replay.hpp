@@ -26,6 +26,7 @@ enum class Lookup {
   layer
 };
 
+/// How a trace is replayed.
 struct Replay {
   /// One of eviction_kinds().
   const EvictionKind* eviction = nullptr;
@@ -42,6 +43,7 @@ struct Replay {
       {};
 };
 
+/// Accesses, and those of them found in the cache.
 struct ReplayResult {
   std::int64_t prefill_accesses = 0, prefill_hits = 0;
   std::int64_t decode_accesses = 0, decode_hits = 0;

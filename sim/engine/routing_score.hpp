@@ -18,6 +18,7 @@ struct RoutingMeasure {
   double value = 0;  // share of 1; of unique and window: distinct experts a layer
 };
 
+/// What of a routing is measured.
 struct MeasureOptions {
   /// The first requests up to so many decoded tokens, at least one request.
   std::int64_t tokens = 100'000;
@@ -37,6 +38,7 @@ struct MeasureOptions {
 /// Memory: the rows measured. @throws InputError as the source does.
 std::vector<RoutingMeasure> measure_routing(RoutingSource& source, const MeasureOptions& options);
 
+/// One measure of a recording beside that of what was generated.
 struct ScoreLine {
   RoutingMeasure::Kind kind;
   std::string name;

@@ -30,6 +30,7 @@ struct Slice {
   std::int64_t context;
 };
 
+/// Tokens that are computed together: a chunk of prompts, or a token of each sequence.
 struct Step {
   bool prefill = false;
   std::vector<Slice> slices;

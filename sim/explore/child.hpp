@@ -7,6 +7,7 @@
 
 namespace specmoe {
 
+/// How a process ended, and what it printed.
 struct ChildResult {
   enum class End { exited, timed_out, stopped } end = End::exited;
   /// Exit status; 128 + the signal if one ended it.

@@ -7,6 +7,7 @@
 
 namespace specmoe {
 
+/// Lets so many through at a time, and so many wait.
 class Gate {
  public:
   Gate(int running, int waiting) : taken_(static_cast<std::size_t>(running)), most_waiting_(waiting) {}

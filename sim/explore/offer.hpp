@@ -7,6 +7,7 @@
 
 namespace specmoe {
 
+/// A platform that the page offers.
 struct OfferedPlatform {
   /// As a scenario names it.
   std::string name;
@@ -18,6 +19,7 @@ struct OfferedPlatform {
   Bytes capacity;
 };
 
+/// What the page's sliders may be set to.
 struct Offer {
   std::string scenario, description;
   /// The scenario's own first. One that cannot run the scenario is not among them.

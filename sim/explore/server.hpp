@@ -21,6 +21,7 @@ inline constexpr std::size_t kMostBody = 64 * 1024;
 /// Questions answered at a time, and more that may wait.
 inline constexpr int kMostRunning = 2, kMostWaiting = 4;
 
+/// What is served, and what answers.
 struct ServerSettings {
   /// 0: any free one.
   int port = 0;
@@ -32,6 +33,7 @@ struct ServerSettings {
   std::chrono::milliseconds limit{60'000};
 };
 
+/// The server, from its making to its end.
 class ExploreServer {
  public:
   /// Serves from then on. Blocked signals stay blocked in its threads.

@@ -23,6 +23,7 @@ inline TargetLayer target_layer(int layers, int layer, int distance) {
   return {ahead < 2 * layers ? ahead - layers : -1, true};
 }
 
+/// What is judged: learns from requests, and then says how likely experts are in coming layers.
 class Guesser {
  public:
   virtual ~Guesser() = default;
@@ -43,6 +44,7 @@ inline std::size_t score_size(const LearningData& data, int request) {
          static_cast<std::size_t>(data.layers * kDistances * data.experts);
 }
 
+/// A row of the table of baselines.
 struct BaselineKind {
   std::string_view name;
   std::string_view summary;

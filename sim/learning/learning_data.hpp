@@ -15,7 +15,9 @@ namespace specmoe {
 /// Predictions look 1 .. kDistances MoE layers ahead.
 inline constexpr int kDistances = 4;
 
+/// A trace in memory, as guessers learn from it.
 struct LearningData {
+  /// Where a request's rows are.
   struct Request {
     std::int64_t first_row = 0;     // in the arrays below
     std::int64_t rows = 0;          // prefill rows, then decode rows, in order of position

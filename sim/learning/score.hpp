@@ -13,6 +13,7 @@
 
 namespace specmoe {
 
+/// What a score counts.
 struct ScoreOptions {
   bool decode_only = false;               // leave out what prefill rows predict
   std::vector<int> budgets{1, 3, 5, 10};  // recall is also told at these, as far as that many are named
@@ -62,6 +63,7 @@ class Score {
   /// Rows with truth in a place.
   std::int64_t rows(const Where& where) const;
 
+  /// Guesses of about the same confidence.
   struct Bin {
     std::int64_t guesses = 0, right = 0;
     double confidence = 0;  // sum
@@ -101,13 +103,14 @@ Estimate difference(const Score& score, const Score& base, const Metric& metric,
 Score score_guesser(Guesser& guesser, const LearningData& data, std::span<const int> requests,
                     const ScoreOptions& options = {});
 
+/// A guesser's score, by its name.
 struct ScoredGuesser {
   std::string name;
   Score score;
   bool gives_probabilities = false;
 };
 
-/// Rows: guessers, and each again at every distance, the next token's layers apart. Columns: top-1, recall@k with its
+/// Rows: guessers, and each again at every distance, the next token's layers apart. Columns: top-1, recall at k with its
 /// interval, its lift over the guessers named popularity and transition where they are there, coverage at k, 2k, 3k,
 /// calibration error.
 std::string score_table(std::span<const ScoredGuesser> guessers);

@@ -93,10 +93,12 @@ std::string score_csv(std::span<const ScoredGuesser> guessers) {
   for (const char* base : {"popularity", "transition"})
     out += fmt::format(",over_{0},over_{0}_low,over_{0}_high,minus_{0},minus_{0}_low,minus_{0}_high", base);
   out += ",calibration_error\n";
-  for (const auto& [name, score, probabilities] : guessers)
+  // Names of their own, since clang 14 captures no structured bindings.
+  for (const ScoredGuesser& guesser : guessers)
     for (int distance = 1; distance <= kDistances; ++distance) {
-      const auto line = [&, &name = name, &score = score, &probabilities = probabilities](
-                            const Where& where, const std::string& layer) {
+      const std::string& name = guesser.name;
+      const Score& score = guesser.score;
+      const auto line = [&](const Where& where, const std::string& layer) {
         if (score.rows(where) == 0) return;
         const Estimate recalled = score.estimate({recall}, where);
         out += fmt::format("{},{},{},{},{},{},{},{}", csv_text(name), distance,
@@ -116,7 +118,7 @@ std::string score_csv(std::span<const ScoredGuesser> guessers) {
           for (const double value : {times.value, times.low, times.high, minus.value, minus.low, minus.high})
             out += fmt::format(",{}", number(value));
         }
-        const bool calibrated = probabilities && where.layer < 0 && !where.next_token;
+        const bool calibrated = guesser.gives_probabilities && where.layer < 0 && !where.next_token;
         out += fmt::format(",{}\n", calibrated ? number(score.calibration_error(distance)) : "");
       };
       line({distance, false, -1}, "all");

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// How requests are divided.
 struct SplitOptions {
   double test_share = 0.2;        // of the requests, at random; 0 to 1
   double validation_share = 0.1;  // of what the test left
@@ -21,6 +22,7 @@ struct SplitOptions {
 
 /// Indices of LearningData::requests, ascending. Requests with equal routing stay together.
 struct Split {
+  /// Requests that are tested on for one reason.
   struct TestPart {
     std::string name;  // "random 20 %", or a label
     std::vector<int> requests;

@@ -17,6 +17,7 @@ struct BareWork {
   BytesPerSecond bandwidth, duplex;
 };
 
+/// What a run on SimGrid alone took.
 struct BareCost {
   /// CPU time of the run, without setting up the platform.
   double cpu_seconds;

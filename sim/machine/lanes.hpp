@@ -35,6 +35,7 @@ class Lane {
   virtual void write(MemoryId disk, Bytes bytes) = 0;
 };
 
+/// The clock and the lanes that streams are played on.
 class SimulationKernel {
  public:
   virtual ~SimulationKernel() = default;

@@ -44,6 +44,7 @@ class MachineObserver {
   }
 };
 
+/// What an engine runs on, shaped like a CUDA runtime: real, or simulated.
 class Machine {
  public:
   virtual ~Machine() = default;
@@ -67,6 +68,8 @@ class Machine {
   virtual void wait(Stream stream, const Event& event) = 0;
   /// The host waits for the event, and goes on HostCalls::synchronize later; also if it was reached long ago.
   virtual void synchronize(const Event& event) = 0;
+  /// The host computes for so long itself and makes no call meanwhile. What was issued goes on.
+  virtual void work(Seconds time) = 0;
   /// Whether the host can see that the event was reached, without waiting. For the order of copies, never for what is
   /// decided. A simulated host sees what had been reached when it last waited.
   virtual bool reached(const Event& event) const = 0;

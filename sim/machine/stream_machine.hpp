@@ -35,6 +35,7 @@ class StreamMachine final : public Machine {
   Event record(Stream stream) override;
   void wait(Stream stream, const Event& event) override;
   void synchronize(const Event& event) override;
+  void work(Seconds time) override { clock_ += time; }
   bool reached(const Event& event) const override;
   Seconds time_of(const Event& event) const override;
   Seconds now() const override { return clock_; }

@@ -40,6 +40,7 @@ class Fifo {
   std::size_t begin_ = 0;
 };
 
+/// An event of a stream: when it was reached, and who hears of it how much later.
 struct StreamEvent final : EventState {
   StreamEvent(const StreamQueue* stream, Seconds to_host, Seconds to_streams)
       : recorded_by(stream), host_notice(to_host), stream_notice(to_streams) {}
@@ -70,25 +71,30 @@ struct Way {
   BytesPerSecond within{};
 };
 
+/// A launch in a stream's queue.
 struct KernelOp {
   Kernel kernel;
   KernelPrice price;
   /// Through the memory of a CPU; 0 elsewhere.
   Bytes traffic;
 };
+/// A copy in a stream's queue.
 struct CopyOp {
   const Way* way;
   Bytes bytes;
   CopyLabel label;
 };
+/// Reaches its event when all before it in the queue has ended.
 struct RecordOp {
   std::shared_ptr<StreamEvent> event;
   /// For so long it holds its stream.
   Seconds time;
 };
+/// Holds the queue until the event is reached.
 struct WaitOp {
   std::shared_ptr<StreamEvent> event;
 };
+/// What a stream's queue holds.
 struct Op {
   /// When the host's call returned; nothing starts before.
   Seconds issued;

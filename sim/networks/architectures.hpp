@@ -23,6 +23,7 @@ struct Batch {
   std::int64_t length() const { return chosen.size(1); }
 };
 
+/// What an architecture's file makes: a network that guesses experts of coming layers.
 class Network : public torch::nn::Module {
  public:
   /// Logits [B, T, layer, distance - 1, E] of the experts of the layer `distance` after each of `layers`, from what is
@@ -33,6 +34,7 @@ class Network : public torch::nn::Module {
   virtual PredictorNetwork cost() const = 0;
 };
 
+/// A kind of network, with what it is trained with unless told otherwise.
 struct Architecture {
   NetworkKind kind;
   std::shared_ptr<Network> (*make)(const NetworkShape&);

@@ -14,6 +14,7 @@ struct Piece {
   std::int64_t first_row = 0, rows = 0;  // of its request
 };
 
+/// Makes batches, on a device, out of pieces of requests.
 class Batches {
  public:
   /// `data` and `hidden` must outlive it. A copy of the data lives on the device; hidden states are read as they are

@@ -12,6 +12,7 @@
 
 namespace specmoe {
 
+/// A trained network, with all that using it or training on needs.
 struct Checkpoint {
   const Architecture* architecture = nullptr;
   NetworkShape shape;

@@ -4,6 +4,7 @@
 
 namespace specmoe {
 
+/// One linear map for each layer.
 class LayerwiseLinearImpl : public torch::nn::Module {
  public:
   LayerwiseLinearImpl(std::int64_t layers, std::int64_t inner, std::int64_t columns);

@@ -24,6 +24,7 @@ struct NetworkShape {
   std::int64_t hidden = 0;
 };
 
+/// What `specmoe networks` lists of an architecture.
 struct NetworkKind {
   std::string_view name, summary, source;
   bool needs_hidden = false;
@@ -44,6 +45,7 @@ struct LearnedAbout {
   PredictorNetwork network;
 };
 
+/// A network out of a file, which can tell of itself and be timed.
 class LearnedGuesser : public Guesser {
  public:
   virtual const LearnedAbout& about() const = 0;

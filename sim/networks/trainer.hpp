@@ -10,6 +10,7 @@
 
 namespace specmoe {
 
+/// What a training may be told.
 struct TrainSettings {
   std::string architecture;
   std::filesystem::path out;
@@ -28,6 +29,7 @@ struct TrainSettings {
   double learning_rate = 0;
 };
 
+/// What training says of itself while it goes on.
 struct EpochReport {
   int epoch = 0;
   /// Below 1: within it, from time to time, with loss and seconds alone.
@@ -39,6 +41,7 @@ struct EpochReport {
   bool best = false;
 };
 
+/// What came of a training.
 struct TrainReport {
   std::int64_t parameters = 0;
   int epochs = 0, best_epoch = 0;

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// How good a network is on requests that it did not learn from.
 struct Validation {
   double loss = 0;  // nats
   /// [distance - 1] share of the true experts among the first top_k, targets of the same token.

@@ -65,6 +65,7 @@ class EvictionPolicy {
   virtual std::optional<ExpertId> victim(const std::function<bool(ExpertId)>& may_leave) = 0;
 };
 
+/// A row of the table of policies.
 struct EvictionKind {
   std::string_view name, summary;
   /// Who proposed it.

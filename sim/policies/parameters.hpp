@@ -14,6 +14,7 @@
 
 namespace specmoe {
 
+/// A parameter that a policy declares.
 struct Parameter {
   enum class Type { number, whole, file };
   std::string_view name;

@@ -22,11 +22,13 @@ struct MissedExpert {
   Seconds cpu, activations;
 };
 
+/// What a rule may know beside the misses.
 struct PlacementContext {
   /// Of the host memory, which the CPU's kernels and the copies share.
   BytesPerSecond host_memory;
 };
 
+/// A row of the table of rules.
 struct PlacementKind {
   std::string_view name;
   std::string_view summary;

@@ -18,6 +18,7 @@
 
 namespace specmoe {
 
+/// What a predictor may be built from. References live as long as the predictor.
 struct PredictorContext {
   int layers = 0, experts = 0, top_k = 0;
   std::uint64_t seed = 0;
@@ -37,6 +38,7 @@ struct PredictorContext {
   std::size_t names() const { return static_cast<std::size_t>(std::min(experts, width > 0 ? width : top_k)); }
 };
 
+/// Names experts that coming layers will want, from what has become known; has no clock.
 class Predictor {
  public:
   virtual ~Predictor() = default;
@@ -55,6 +57,7 @@ class Predictor {
   virtual const PredictorNetwork* network() const { return nullptr; }
 };
 
+/// A row of the table of predictors.
 struct PredictorKind {
   std::string_view name, summary;
   /// Who proposed it.

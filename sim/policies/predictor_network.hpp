@@ -37,6 +37,7 @@ struct NetworkPart {
   std::vector<Kernel> kernels(const StepShape& shape, WeightFormat format, int block = -1) const;
 };
 
+/// What a network that predicts computes and weighs.
 struct PredictorNetwork {
   std::string name;
   std::int64_t parameters = 0;

@@ -10,6 +10,7 @@
 
 namespace specmoe {
 
+/// What a start may know.
 struct StartContext {
   int layers = 0, experts = 0;
   std::uint64_t seed = 0;
@@ -17,6 +18,7 @@ struct StartContext {
   const ExpertCounts* popularity = nullptr;
 };
 
+/// A row of the table of starts.
 struct StartKind {
   std::string_view name, summary;
   /// Who proposed it.

@@ -30,6 +30,7 @@ struct ComparedRow {
   Estimate tokens_per_second{}, gain{}, hit_rate{}, bytes_per_token{};
 };
 
+/// What is compared, on which machines, at which sizes of cache.
 struct CompareOptions {
   /// Names or files; empty for the scenario's.
   std::vector<std::string> platforms;

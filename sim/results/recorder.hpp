@@ -51,6 +51,7 @@
 
 namespace specmoe {
 
+/// Writes a run's results while it goes on.
 class Recorder : public EngineObserver, public MachineObserver {
  public:
   /// @param file is emptied and takes one run, at "/".

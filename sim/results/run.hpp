@@ -9,6 +9,7 @@
 
 namespace specmoe {
 
+/// How a scenario is run.
 struct RunOptions {
   /// results.h5 goes here; made when missing.
   std::filesystem::path out;

@@ -13,6 +13,7 @@
 
 namespace specmoe {
 
+/// Keeps the spans of a step that is drawn.
 class StepSpans {
  public:
   /// Of a step, so many spans are kept, the first to end.

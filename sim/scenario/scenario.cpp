@@ -60,7 +60,8 @@ MoeModel read_model(const Yaml& node, const std::filesystem::path& folder, const
     model = model.with_first_blocks(layers->integer(1, static_cast<std::int64_t>(model.blocks.size())));
     if (model.moe_layers == 0) layers->fail("enough blocks to have experts");
   }
-  if (const auto top_k = node.find("top_k")) model.top_k = top_k->integer(1, model.experts);
+  if (const auto top_k = node.find("top_k"))
+    model.top_k = top_k->integer(1, model.experts / model.expert_groups * model.expert_groups_kept);
   if (const auto format = node.find("expert_format"))
     return model.with_expert_format(format->choice<WeightFormat>({{"bf16", WeightFormat::bf16},
                                                                   {"fp32", WeightFormat::fp32},
@@ -117,7 +118,11 @@ void read_routing_origin(const Yaml& document, const std::filesystem::path& fold
     options.top_k = static_cast<int>(scenario.model.top_k);
     options.requests = work.first_request + work.requests;
     options.seed = scenario.seed;
-    if (const auto zipf = generate->find("zipf")) options.zipf = zipf->number(0, 10);
+    if (const auto zipf = generate->find("zipf")) {
+      options.zipf = zipf->number(0, 10);
+      options.groups = static_cast<int>(scenario.model.expert_groups);
+      options.groups_kept = static_cast<int>(scenario.model.expert_groups_kept);
+    }
     if (const auto counts = generate->find("counts")) {
       options.counts = read_counts(*counts, folder, options);
       if (counts->is_scalar()) scenario.inputs.push_back(folder / counts->text());
@@ -276,11 +281,16 @@ Strategy read_strategy(const Yaml& node, const Yaml& document, const std::filesy
 
   read_transfer(node, document, scenario, s);
   read_miss(node, document, scenario, s);
-  const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace"});
+  const Section engine(node, document, "engine", {"deduplicate", "grouped", "workspace", "host_work"});
   if (const auto deduplicate = engine.find("deduplicate")) s.deduplicate = deduplicate->boolean();
   if (const auto grouped = engine.find("grouped"))
     s.grouped = grouped->choice<Grouping>(
         {{"never", Grouping::never}, {"faster", Grouping::faster}, {"always", Grouping::always}});
+  if (const auto work = engine.find("host_work")) {
+    work->allow_only({"step", "layer"});
+    if (const auto step = work->find("step")) s.step_work = step->seconds();
+    if (const auto layer = work->find("layer")) s.layer_work = layer->seconds();
+  }
   const auto workspace = engine.find("workspace");
   const Section prefetch(
       node, document, "prefetch",
@@ -337,7 +347,7 @@ Scenario Scenario::read(const Yaml& original, const std::vector<Edit>& edits,
   scenario.seed = static_cast<std::uint64_t>(document["seed"].integer(0, INT64_MAX));
   const std::filesystem::path folder = std::filesystem::path(scenario.file).parent_path();
   scenario.platform = Platform::read(apply_edits(
-      noted(Platform::open(name_or_file(document["platform"], folder)), scenario), sorted.platform));
+      Platform::open(name_or_file(document["platform"], folder), &scenario.inputs), sorted.platform));
   scenario.model = read_model(document["model"], folder, sorted.model, scenario);
   read_routing_origin(document, folder, scenario);
   scenario.peak = peak_of(scenario.model, *scenario.routing.open(), scenario.workload);

@@ -24,6 +24,7 @@ struct Strategy {
   MemoryBill bill;
 };
 
+/// A strategy that cannot run on this machine, and why.
 struct RefusedStrategy {
   std::string name, why;
 };
@@ -42,6 +43,7 @@ struct RoutingOrigin {
   std::unique_ptr<RoutingSource> open() const;
 };
 
+/// A scenario file, read and checked: nothing that runs it refuses it any more.
 struct Scenario {
   std::string name, description;
   std::string text;  // as read

@@ -23,6 +23,7 @@ using Distribute = std::function<void(const Study&, const Plan&, const Work&)>;
 /// A process for each simulation, so many at a time, on this machine.
 Distribute on_this_machine(int jobs);
 
+/// How a study is conducted.
 struct StudyOptions {
   std::filesystem::path out;
   /// Under which the journal is written: of several processes with one folder, each needs its own.
@@ -34,6 +35,7 @@ struct StudyOptions {
   std::function<void(double)> progress;
 };
 
+/// What became of a study's runs.
 struct StudyOutcome {
   std::size_t runs = 0;
   /// Of these, found in the journal; simulated now; and those whose process failed, with why.

@@ -29,6 +29,7 @@ struct StudyCell {
   std::size_t first_run;
 };
 
+/// What a point's scenario is about, for tables and fronts.
 struct PointInfo {
   std::string platform, model;
   std::int64_t batch;
@@ -39,6 +40,7 @@ struct PointInfo {
   std::string inputs{};
 };
 
+/// All cells and runs of a study, in a fixed order.
 struct Plan {
   std::vector<std::string> strategies;  // names, in order of appearance
   std::vector<PointInfo> points;

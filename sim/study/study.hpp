@@ -20,6 +20,7 @@ struct AxisValue {
   std::vector<Edit> edits;
 };
 
+/// One dimension of a study's grid.
 struct Axis {
   std::string name;
   /// The path that all values change; empty where they change several, or different ones.
@@ -38,6 +39,7 @@ struct Baseline {
   bool any() const { return !strategy.empty() || !axes.empty(); }
 };
 
+/// A study file, read and checked but for its points' scenarios.
 struct Study {
   std::string name, description, file;
   std::string text;  // as read

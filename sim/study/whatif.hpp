@@ -14,6 +14,7 @@ namespace specmoe {
 /// Simulates a scenario under changes; what was asked before is found in the journal of its folder.
 class Asking {
  public:
+  /// The runs of one question, summed up.
   struct Answer {
     Study study;
     Plan plan;
@@ -52,6 +53,7 @@ std::string tornado_table(const Asking::Answer& answer);
 /// means over replications, null where there are none.
 std::string answer_json(const Asking::Answer& answer);
 
+/// Where two strategies are equally fast.
 struct BreakEven {
   /// Where both are equally fast, in the unit of the bounds; none if the same one is faster at both.
   std::optional<double> at;

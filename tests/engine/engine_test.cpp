@@ -151,6 +151,29 @@ TEST_CASE("engine: a simulated step that is shorter than its critical path break
                        std::logic_error);
 }
 
+TEST_CASE("engine: the host's own work holds up each step and each MoE layer") {
+  EngineSettings s = settings_for(tiny(kModel), 8);
+  const auto duration = [&](double step, double layer) {
+    s.step_work = {step};
+    s.layer_work = {layer};
+    return std::stod(run_isolated([&] {
+      const MoeModel model = tiny(kModel);
+      Script source(2, 4, 2, 0, {{0, 1, 2, 3}});
+      Workload workload;
+      workload.prefill = false;
+      Totals totals;
+      const SimulationEnd end = simulate(test_platform(), [&](Machine& machine) {
+        run_engine(machine, model, source, workload, s, totals);
+      });
+      return fmt::format("{}", end.date.value);
+    }));
+  };
+  // One step of two blocks. After a router the GPU has nothing to do: all of it is seen.
+  const double without = duration(0, 0);
+  CHECK(duration(0.001, 0) - without == approx(0.001));
+  CHECK(duration(0, 0.001) - without == approx(0.002));
+}
+
 TEST_CASE("engine: without deduplication every token takes up its experts by itself") {
   EngineSettings s = settings_for(tiny(kModel), 1);
   // A prompt of two tokens that want the same experts: 2 layers x 2 experts with deduplication, twice that

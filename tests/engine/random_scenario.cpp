@@ -127,6 +127,8 @@ RandomScenario random_scenario(std::uint64_t seed, bool contention) {
   e.host_memory = random.chance(0.2) ? HostMemory::pageable : HostMemory::pinned;
   e.deduplicate = random.chance(0.7);
   e.grouped = std::array{Grouping::never, Grouping::faster, Grouping::always}[random.below(3)];
+  if (random.chance(0.3)) e.step_work = {1e-4 * random.uniform()};
+  if (random.chance(0.3)) e.layer_work = {1e-4 * random.uniform()};
   e.cache_scope = random.chance(0.3) ? CacheScope::layer : CacheScope::global;
   const std::int64_t all = s.model.moe_layers * s.model.experts;
   const std::int64_t least = e.cache_scope == CacheScope::layer ? s.model.moe_layers : 1;

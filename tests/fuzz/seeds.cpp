@@ -11,6 +11,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/random.hpp"
 #include "tests/fuzz/small_machine.hpp"
+#include "tests/moe/small_gguf.hpp"
 #include "tests/moe/tiny_model.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -179,6 +180,37 @@ turn,phase,step,layer,slot,expert,weight,residency,expert_bytes
                 between + experts + weights + ids);
 }
 
+// Models from elsewhere.
+void models(const Seeds& seeds) {
+  seeds.add("import_gguf", "qwen3", testing::qwen3().bytes());
+  seeds.add("import_config", "mixtral",
+            R"({"model_type": "mixtral", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+"num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 8, "num_experts_per_tok": 2,
+"vocab_size": 99, "sliding_window": 16, "tie_word_embeddings": true, "torch_dtype": "bfloat16"})");
+  seeds.add(
+      "import_config", "deepseek",
+      R"({"model_type": "deepseek_v3", "hidden_size": 64, "intermediate_size": 128, "moe_intermediate_size": 32,
+"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 4, "n_routed_experts": 8, "n_shared_experts": 1,
+"num_experts_per_tok": 2, "first_k_dense_replace": 1, "moe_layer_freq": 1, "n_group": 2, "topk_group": 1,
+"q_lora_rank": 24, "kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16,
+"vocab_size": 99, "num_nextn_predict_layers": 1,
+"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}})");
+  seeds.add(
+      "import_config", "nested",
+      R"({"model_type": "qwen3_5_moe", "text_config": {"model_type": "qwen3_5_moe_text", "hidden_size": 64,
+"num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "num_experts": 8,
+"num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32, "vocab_size": 99,
+"layer_types": ["linear_attention", "full_attention", "linear_attention", "full_attention"],
+"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+"linear_conv_kernel_dim": 4}})");
+  seeds.add(
+      "import_config", "nemotron",
+      R"({"model_type": "nemotron_h", "hidden_size": 64, "num_hidden_layers": 4, "hybrid_override_pattern": "ME*E",
+"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "n_routed_experts": 8, "num_experts_per_tok": 2,
+"moe_intermediate_size": 32, "n_shared_experts": 1, "vocab_size": 99, "mamba_num_heads": 4, "mamba_head_dim": 16,
+"ssm_state_size": 16, "n_groups": 2, "conv_kernel": 4})");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -187,4 +219,5 @@ int main(int argc, char** argv) {
   yaml(seeds);
   changes(seeds);
   imports(seeds);
+  models(seeds);
 }

@@ -26,6 +26,7 @@ class QueueMachine final : public Machine {
   Event record(Stream stream) override;
   void wait(Stream stream, const Event& event) override;
   void synchronize(const Event& event) override;
+  void work(Seconds time) override { host_ += time.value; }
   bool reached(const Event& event) const override;
   Seconds time_of(const Event& event) const override;
   Seconds now() const override { return {host_}; }

@@ -146,7 +146,11 @@ TEST_CASE("kernels: a decode step at batch 1 reads the active weights and the KV
     Bytes expected = model.resident_bytes() + model.expert_bytes() * model.top_k * model.moe_layers +
                      model.kv_bytes(shape);
     // of the input embedding one row is read
-    if (!model.tied_embeddings) expected -= weight_bytes(model.vocabulary * model.hidden, model.format);
+    if (!model.tied_embeddings)
+      expected -= weight_bytes(model.vocabulary * model.hidden, model.embedding_format);
+    // a recurrent layer's state (float32) is read and written
+    for (const Block& block : model.blocks)
+      if (block.recurrent) expected += Bytes{4 * model.recurrence->state};
     Bytes traffic;
     for (const Kernel& kernel : whole_step(model, shape)) traffic += memory_traffic(kernel);
     CHECK(traffic / expected == doctest::Approx(1).epsilon(0.01));

@@ -40,6 +40,37 @@ TEST_CASE("generator: every layer of every token has distinct experts of the mod
   CHECK(generator.request(0).decode_rows == 500);
 }
 
+TEST_CASE(
+    "generator: a token's experts are of as many groups as the model keeps, and of different ones from token "
+    "to token") {
+  auto options = small(2, 12, 4, 300);
+  options.zipf = 0.5;
+  options.reuse = 0.3;
+  options.correlation = 0.3;
+  options.groups = 6;  // of two experts
+  options.groups_kept = 2;
+  RoutingGenerator generator(options);
+  const auto rows = rows_of(generator, 0);
+  std::set<std::set<int>> pairs;
+  for (std::size_t first = 0; first < rows.size(); first += 4) {
+    std::set<int> experts, groups;
+    for (std::size_t i = first; i < first + 4; ++i) {
+      experts.insert(rows[i]);
+      groups.insert(rows[i] / 2);
+    }
+    REQUIRE(experts.size() == 4);
+    REQUIRE(groups.size() == 2);  // four experts fill two groups
+    pairs.insert(groups);
+  }
+  CHECK(pairs.size() == 15);  // of 6 groups
+  options.groups_kept = 1;
+  CHECK_THROWS_WITH_AS(
+      RoutingGenerator{options},
+      "routing generator: 6 groups of experts, 1 of them kept; expected groups of equal size, with 4 experts "
+      "in those kept, and no counts",
+      InputError);
+}
+
 TEST_CASE("generator: first ranks follow the counts, sets are sampled without replacement") {
   auto options = small(1, 4, 2, 200'000);
   options.counts = {{4, 3, 2, 1}};

@@ -193,7 +193,7 @@ TEST_CASE(
 
 TEST_CASE("specmoe validate: broken bounds end with 1, bounds that hold with 0, wrong arguments with 2") {
   const TemporaryFolder folder;
-  const std::string how = "validate --machine a100_sxm_80gb --published nowhere --bounds bounds.yaml";
+  const std::string how = "validate --machine a100_sxm_80gb --tables nowhere --bounds bounds.yaml";
   folder.write("bounds.yaml",
                "bounds:\n  - {machine: '*', kind: quoted, group: gemm, measure: worst, at_most: 0.0001}\n");
   CommandResult result = specmoe_command(folder, how);

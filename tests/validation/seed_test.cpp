@@ -135,8 +135,7 @@ TEST_CASE("specmoe validate: --published seed shows each claim in three ways, an
             .starts_with("part,name,quantity,claimed,its_rules,its_memory,equal_memory"));
   const CommandResult unknown = specmoe_command(folder, "validate --published sead");
   CHECK(unknown.status == 2);
-  CHECK(unknown.err ==
-        "--published: \"sead\"; expected seed, a folder of published kernel times, or nowhere\n");
+  CHECK(unknown.err.find("sead not in {runs,seed}") != std::string::npos);
 }
 
 TEST_CASE(

@@ -9,6 +9,7 @@
 
 namespace specmoe {
 
+/// How a platform is named, and on what it is fitted.
 struct FitOptions {
   std::string name, description;
   /// What is written as the source of the measurements: the file's name.
@@ -18,6 +19,7 @@ struct FitOptions {
   std::function<bool(std::size_t kernel_class, const std::vector<std::int64_t>&)> use;
 };
 
+/// A fitted platform.
 struct Fit {
   Platform platform;
   /// The platform file, as Platform::read takes it.

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// A kernel and what it took.
 struct TimedKernel {
   Kernel kernel;
   Seconds time;
@@ -18,6 +19,7 @@ struct Spread {
   double value, deviation;
 };
 
+/// The fitted numbers of a class of kernels, with their spread.
 struct FittedClass {
   /// Without a floor: its start takes the place.
   Saturation saturation;

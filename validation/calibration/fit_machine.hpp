@@ -25,6 +25,7 @@ Direction fit_within(const std::map<std::int64_t, double>& train, double event_t
 /// @param calls what the host pays to queue a copy and its event
 Direction fit_pageable(const std::map<std::int64_t, double>& train, double calls);
 
+/// What calls cost the host.
 struct HostCosts {
   /// Without synchronize, which needs the link.
   HostCalls calls;

@@ -11,6 +11,7 @@ namespace specmoe {
 /// What the GPU does in a point of power/*: the values of its parameter.
 enum class PowerOf { idle, memory_bound, compute_bound, copies_in, copies_out };
 
+/// The fitted watts of a board, and joules of what it copies.
 struct FittedPower {
   PowerDraw gpu;
   /// Of copies in and out: what the board draws beyond idle, over the copied bytes.

@@ -1,6 +1,6 @@
 // What a measuring run brings back: raw samples by experiment, in HDF5. Readers compute medians.
 //
-// measurements/<machine>.h5 ("specmoe-measurements" version 1):
+// `measurements/<machine>.h5` ("specmoe-measurements" version 1):
 //   /                 attributes: format, version, specmoe
 //   /about/{keys,values}   text: gpu, driver, cuda, clocks, date, commit, host, ...
 //   /<experiment>     attributes: description, names (of the parameters, by commas)
@@ -35,12 +35,14 @@ struct MeasuredPoint {
   double spread() const;
 };
 
+/// Samples of one thing at several shapes or sizes.
 struct Experiment {
   std::string description;
   std::vector<std::string> names;
   std::vector<MeasuredPoint> points;
 };
 
+/// A file of measurements of one machine.
 struct Measurement {
   About about;
   /// By name; a name may have parts: "copy/one".

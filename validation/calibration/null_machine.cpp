@@ -24,6 +24,7 @@ class NullMachine final : public Machine {
   }
   void wait(Stream, const Event&) override { ++calls_; }
   void synchronize(const Event&) override {}
+  void work(Seconds) override {}
   bool reached(const Event&) const override { return true; }
   Seconds time_of(const Event&) const override { return {}; }
   Seconds now() const override { return {std::chrono::duration<double>(Clock::now() - start_).count()}; }

@@ -1,6 +1,6 @@
 // Whole runs of the engine, step by step, on a real machine or a simulated one, so that the two can be compared.
 //
-// measurements/<machine>_runs.h5 ("specmoe-runs" version 1):
+// `measurements/<machine>_runs.h5` ("specmoe-runs" version 1):
 //   /                      attributes: format, version, specmoe
 //   /about/{keys,values}   text: as of measurements
 //   /run/name              text [run]: "<scenario>/<strategy>"
@@ -22,6 +22,7 @@
 
 namespace specmoe {
 
+/// What a step did, and how long it took.
 struct RunStep {
   std::int64_t prefill = 0, sequences = 0, tokens = 0;
   std::int64_t accesses = 0, hits = 0, misses = 0, issued = 0;
@@ -49,6 +50,7 @@ struct EngineRun {
   std::vector<HostState> hosts{};
 };
 
+/// A file of runs on one machine.
 struct RunTable {
   About about;
   std::vector<EngineRun> runs;

@@ -45,7 +45,8 @@ void SeedRuns::want(const Yaml& scenario, const std::string& strategy, const Yam
 
 void SeedRuns::run(int jobs, const std::function<void(const std::string&)>& say) {
   std::vector<IsolatedWork> works;
-  for (const auto& [name, unused] : totals_) {
+  for (const auto& each : totals_) {
+    const auto& name = each.first;  // clang 14 captures no structured binding
     const Scenario& scenario = scenarios_.at(name.first);
     const auto strategy =
         std::find_if(scenario.strategies.begin(), scenario.strategies.end(),

@@ -10,6 +10,7 @@
 
 namespace specmoe {
 
+/// A strategy's run, summed up.
 struct SeedTotals {
   double seconds = 0;
   /// (token, expert) pairs; accesses after deduplication; of these, found in GPU memory in time.

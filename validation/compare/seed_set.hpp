@@ -47,6 +47,7 @@ struct SeedStep {
 
 /// A strategy at a batch size of one of the seed's tables: times of the whole run, hits, speedup over its A.
 struct SeedCell {
+  /// Of one way to get the numbers: claimed, by its rules, or run.
   struct Entry {
     double milliseconds = 0, hits = 0, speedup = 0;
   };
@@ -58,6 +59,7 @@ struct SeedCell {
   Entry equal;
 };
 
+/// All that is compared of the earlier system.
 struct SeedSet {
   std::vector<SeedRow> rows;
   std::vector<SeedStep> steps;

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <fstream>
 
+#include "sim/base/csv.hpp"
 #include "sim/base/input_error.hpp"
 #include "validation/compare/seed_set.hpp"
+#include "validation/compare/wrapped.hpp"
 
 namespace specmoe {
 
@@ -16,30 +18,6 @@ std::string text(SeedMetric metric, double value) {
 }
 std::string text(SeedMetric metric, const SeedNumber& number) {
   return number.value ? text(metric, *number.value) : "-";
-}
-
-// Breaks a text into lines of at most `width` characters, each after `indent` blanks.
-std::string wrapped(const std::string& all, std::size_t indent, std::size_t width) {
-  std::string out, line;
-  for (std::size_t at = 0; at < all.size();) {
-    const std::size_t end = std::min(all.find(' ', at), all.size());
-    const std::string word = all.substr(at, end - at);
-    if (!line.empty() && line.size() + 1 + word.size() > width) {
-      out += std::string(indent, ' ') + line + "\n";
-      line.clear();
-    }
-    line += (line.empty() ? "" : " ") + word;
-    at = end + 1;
-  }
-  return out + std::string(indent, ' ') + line + "\n";
-}
-
-// "a comma, or a ""quote"""
-std::string csv(const std::string& field) {
-  if (field.find_first_of(",\"\n") == std::string::npos) return field;
-  std::string out = "\"";
-  for (const char c : field) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
 }
 
 std::string rows_table(const SeedSet& set) {
@@ -116,14 +94,14 @@ void write_seed_csv(const SeedSet& set, const std::filesystem::path& file) {
   const auto line = [&](const std::string& part, const std::string& name, const std::string& quantity,
                         const std::string& claimed, const std::string& rule, const std::string& own,
                         const std::string& equal, const std::string& note) {
-    out << fmt::format("{},{},{},{},{},{},{},{}\n", part, csv(name), quantity, claimed, rule, own, equal,
-                       csv(note));
+    out << fmt::format("{},{},{},{},{},{},{},{}\n", part, csv_field(name), quantity, claimed, rule, own,
+                       equal, csv_field(note));
   };
   const auto number = [](const SeedNumber& n) {
     return n.value ? fmt::format("{}", *n.value) : std::string();
   };
   const auto plain = [](double value) { return fmt::format("{}", value); };
-  line("part", "name", "quantity", "claimed", "its_rules", "its_memory", "equal_memory", "note");
+  out << "part,name,quantity,claimed,its_rules,its_memory,equal_memory,note\n";
   for (const SeedRow& row : set.rows) {
     const char* quantity = row.metric == SeedMetric::speedup ? "speedup"
                            : row.metric == SeedMetric::hits  ? "hits"

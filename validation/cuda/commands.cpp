@@ -168,6 +168,11 @@ void run(const RunOptions& options) {
     for (const auto& file : validation_scenarios()) files.push_back(file.string());
   for (const std::string& file : files) {
     scenarios.push_back(Scenario::load(file, options.platform));
+    const MoeModel& model = scenarios.back().model;
+    if (model.attention.latent || model.recurrence)
+      throw InputError(
+          file, 0, fmt::format("{} has latent attention or recurrent layers", model.name),
+          "a model of attention with keys and values, which is what the harness has kernels for");
     most = std::max(most, all_experts(scenarios.back()));
   }
   if (!options.pool.empty()) most = std::min(most, Yaml::parse(options.pool, "--pool").bytes());

@@ -196,6 +196,12 @@ void CudaMachine::wait(Stream stream, const Event& event) {
 
 void CudaMachine::synchronize(const Event& event) { CudaEvent::of(event).synchronize(); }
 
+void CudaMachine::work(Seconds time) {
+  const Seconds end = now() + time;
+  while (now() < end) {
+  }
+}
+
 bool CudaMachine::reached(const Event& event) const { return CudaEvent::of(event).reached(); }
 
 Seconds CudaMachine::time_of(const Event& event) const {

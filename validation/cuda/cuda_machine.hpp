@@ -58,6 +58,8 @@ class CudaMachine final : public Machine {
   Event record(Stream stream) override;
   void wait(Stream stream, const Event& event) override;
   void synchronize(const Event& event) override;
+  /// Spins.
+  void work(Seconds time) override;
   bool reached(const Event& event) const override;
   Seconds time_of(const Event& event) const override;
   Seconds now() const override;

@@ -120,6 +120,8 @@ void KernelRunner::run(cudaStream_t stream, const GroupedGemm& g, const void*) {
 
 void KernelRunner::run(cudaStream_t stream, const Attention& a, const void*) {
   require({kElement * a.queries * a.heads * a.head_dim});
+  if (a.values() != a.head_dim || a.values_in_keys)
+    throw std::runtime_error("attention takes values as wide as keys, and not within them");
   AttentionArgs args;
   args.sequences = static_cast<int>(a.sequences);
   args.queries = static_cast<int>(std::max<std::int64_t>(1, a.queries / a.sequences));

@@ -11,6 +11,7 @@
 
 namespace specmoe {
 
+/// What is made from a profile.
 struct ProfileOptions {
   std::int64_t requests = 1;
   /// Of every request: that many prefill rows, then that many decode rows.

@@ -18,10 +18,6 @@ static constexpr std::size_t kInProgress = 4096;
 // instead.
 static constexpr int kRetries = 8;
 
-static bool holds(std::span<const std::int16_t> chosen, std::int16_t expert) {
-  return std::find(chosen.begin(), chosen.end(), expert) != chosen.end();
-}
-
 RoutingGenerator::RoutingGenerator(RoutingOptions options) : options_(std::move(options)) {
   check();
   for (int layer = 0; layer < options_.layers; ++layer) rank_experts(layer);
@@ -36,6 +32,10 @@ void RoutingGenerator::check() const {
   require(o.experts >= 1 && o.experts <= 32'767, fmt::format("{} experts", o.experts), "1 to 32767");
   require(o.top_k >= 1 && o.top_k <= o.experts, fmt::format("top_k {}", o.top_k),
           fmt::format("1 to {}", o.experts));
+  require(o.groups >= 1 && o.experts % o.groups == 0 && o.groups_kept >= 1 && o.groups_kept <= o.groups &&
+              o.top_k <= o.experts / o.groups * o.groups_kept && (o.groups == 1 || !o.counts),
+          fmt::format("{} groups of experts, {} of them kept", o.groups, o.groups_kept),
+          fmt::format("groups of equal size, with {} experts in those kept, and no counts", o.top_k));
   require(o.requests >= 1, fmt::format("{} requests", o.requests), "at least 1");
   constexpr std::int64_t kMostTokens = std::int64_t{1} << 40;
   require(o.prompt_tokens >= 0 && o.prompt_tokens <= kMostTokens && o.output_tokens >= 0 &&
@@ -154,11 +154,26 @@ void RoutingGenerator::advance(Progress& progress) const {
                            [static_cast<std::size_t>(progress.row[first - k + rank])];
       const bool possible =
           expert >= 0 && popularity_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)] > 0;
-      if (!possible || holds(chosen, expert)) expert = draw(layer, chosen, progress.random);
+      if (!possible || refused(chosen, expert)) expert = draw(layer, chosen, progress.random);
       progress.row[first + rank] = expert;
     }
   }
   ++progress.next_row;
+}
+
+// Whether a token that has chosen those cannot choose this one: again, or from one group too many.
+bool RoutingGenerator::refused(std::span<const std::int16_t> chosen, std::int16_t expert) const {
+  if (std::find(chosen.begin(), chosen.end(), expert) != chosen.end()) return true;
+  if (options_.groups == 1) return false;
+  const int size = options_.experts / options_.groups;
+  int opened = 0;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const int group = chosen[i] / size;
+    if (group == expert / size) return false;
+    const auto same = [&](std::int16_t before) { return before / size == group; };
+    if (std::none_of(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(i), same)) ++opened;
+  }
+  return opened >= options_.groups_kept;
 }
 
 // The expert at a share, 0 .. 1, of the layer's popularity: the first whose cumulative popularity is above it.
@@ -176,16 +191,16 @@ std::int16_t RoutingGenerator::at(int layer, double share) const {
 std::int16_t RoutingGenerator::draw(int layer, std::span<const std::int16_t> chosen, Random& random) const {
   for (int i = 0; i < kRetries; ++i) {
     const std::int16_t expert = at(layer, random.uniform());
-    if (expert < options_.experts && !holds(chosen, expert)) return expert;
+    if (expert < options_.experts && !refused(chosen, expert)) return expert;
   }
   const auto& popularity = popularity_[static_cast<std::size_t>(layer)];
   double left = 0;
   for (std::int16_t e = 0; e < options_.experts; ++e)
-    if (!holds(chosen, e)) left += popularity[static_cast<std::size_t>(e)];
+    if (!refused(chosen, e)) left += popularity[static_cast<std::size_t>(e)];
   double target = random.uniform() * left;
   std::int16_t last = -1;
   for (std::int16_t e = 0; e < options_.experts; ++e) {
-    if (holds(chosen, e) || popularity[static_cast<std::size_t>(e)] <= 0) continue;
+    if (refused(chosen, e) || popularity[static_cast<std::size_t>(e)] <= 0) continue;
     last = e;
     target -= popularity[static_cast<std::size_t>(e)];
     if (target < 0) break;

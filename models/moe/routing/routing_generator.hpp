@@ -26,6 +26,9 @@ namespace specmoe {
 /// first row after the prompt has the last prompt token before it.
 struct RoutingOptions {
   int layers = 0, experts = 0, top_k = 0;
+  /// Experts lie in so many groups of equal size, neighbours together, and a token's are of at most `groups_kept`: once
+  /// its ranks have opened those, 1, 2 and 3 name nobody from another. With Zipf's popularity alone.
+  int groups = 1, groups_kept = 1;
   std::int64_t requests = 1;
   /// Of every request: that many prefill rows, then that many decode rows.
   std::int64_t prompt_tokens = 0, output_tokens = 0;
@@ -71,6 +74,7 @@ class RoutingGenerator : public RoutingSource {
   void rank_experts(int layer);
   void advance(Progress& progress) const;
   std::int16_t at(int layer, double share) const;
+  bool refused(std::span<const std::int16_t> chosen, std::int16_t expert) const;
   std::int16_t draw(int layer, std::span<const std::int16_t> chosen, Random& random) const;
 
   RoutingOptions options_;

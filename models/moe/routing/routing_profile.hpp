@@ -1,6 +1,6 @@
 // A fitted description of how a model routes: small enough to ship, enough to make any number of tokens from. The
 // layout ("specmoe-routing-profile" version 1); all int8 tables have their scale, float32 [layer], beside them as
-// <name>_scale, and a table that is not there is all zero:
+// `<name>_scale`, and a table that is not there is all zero:
 //
 //   /                    attributes: format "specmoe-routing-profile", version 1, layers, experts, top_k, model,
 //                        source, licence, fitted_on, notes, created_by; marginals_only (0 or 1), segment_tokens,
@@ -40,6 +40,7 @@ namespace specmoe {
 /// proportion to exp(score) (Plackett and Luce), and a drawn expert adds its row of `together` to the ranks below.
 struct RoutingProfile {
   enum Part { base, position, previous_layers, previous_token, together, latent, kParts };
+  /// One table of logits.
   struct Table {
     int rows = 0;               // 0: not there
     std::vector<float> values;  // [layer, row, expert]

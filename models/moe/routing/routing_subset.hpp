@@ -10,8 +10,8 @@ namespace specmoe {
 /// A view; the source must outlive it, and is read through it.
 class RoutingSubset : public RoutingSource {
  public:
-  /// A request, whole or a piece: its prefill rows or none of them, and decoded tokens first_decode ..
-  /// first_decode + decode_rows - 1.
+  /// A request, whole or a piece: its prefill rows or none of them, and decode_rows decoded tokens
+  /// from first_decode on.
   struct Part {
     std::int64_t request = 0;
     bool prefill = true;

@@ -29,6 +29,7 @@ namespace specmoe {
 /// Experts that a row may name, layers x top_k: rows are held in memory, and a model of 1000 layers, top 1000 has as many.
 inline constexpr std::int64_t kMostRouted = 1'000'000;
 
+/// What a trace says of itself.
 struct TraceHeader {
   int layers = 0, experts = 0, top_k = 0;
   std::string model, source, licence, recorder;

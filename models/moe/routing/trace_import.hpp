@@ -12,6 +12,7 @@
 
 namespace specmoe {
 
+/// What is imported, to where.
 struct TraceImport {
   std::vector<std::filesystem::path> inputs;
   std::filesystem::path out;
@@ -53,6 +54,7 @@ void import_npy(const TraceImport& import);
 /// read twice.
 void import_jsonl(const TraceImport& import);
 
+/// A row of the table of formats.
 struct TraceFormat {
   std::string_view name;
   std::string_view summary;

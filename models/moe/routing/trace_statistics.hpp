@@ -9,6 +9,7 @@
 
 namespace specmoe {
 
+/// What a trace's routing looks like.
 struct TraceStatistics {
   std::int64_t requests = 0, prompt_tokens = 0, prefill_rows = 0, decode_rows = 0;
   /// Accesses of prefill and decode rows together.

@@ -9,6 +9,7 @@
 
 namespace specmoe {
 
+/// Experts in the order in which they would leave.
 class LeavingOrder {
  public:
   explicit LeavingOrder(const EvictionContext& context) : context_(context), place_(context.all_experts()) {}

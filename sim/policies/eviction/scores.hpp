@@ -10,6 +10,7 @@
 
 namespace specmoe {
 
+/// The scores of all experts, held or not.
 class Scores {
  public:
   explicit Scores(const EvictionContext& context)

@@ -8,6 +8,7 @@
 
 namespace specmoe {
 
+/// Names the experts of the highest values, each once.
 class Ranking {
  public:
   explicit Ranking(int experts) : named_(static_cast<std::size_t>(experts)) {}

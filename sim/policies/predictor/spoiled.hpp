@@ -10,6 +10,7 @@
 
 namespace specmoe {
 
+/// The true experts, of which some are exchanged for wrong ones.
 class SpoiledTruth {
  public:
   /// @param stream names the random stream, of the context's seed

@@ -1,0 +1,16 @@
+# Makes the API reference: cmake -D ROOT=... -D OUT=... -D VERSION=... -P reference.cmake. A warning is an error. A member
+# without a docstring is none, since its name and type may say all; a class without one is.
+find_program(doxygen doxygen)
+if(NOT doxygen)
+  message(FATAL_ERROR "doxygen is missing")
+endif()
+file(REMOVE_RECURSE ${OUT}/html)
+file(MAKE_DIRECTORY ${OUT})
+configure_file(${ROOT}/docs/Doxyfile.in ${OUT}/Doxyfile @ONLY)
+execute_process(COMMAND ${doxygen} ${OUT}/Doxyfile RESULT_VARIABLE status)
+file(READ ${OUT}/warnings.txt warnings)
+string(REGEX REPLACE "[^\n]*warning: Member [^\n]* is not documented\\.\n" "" warnings "${warnings}")
+if(status OR NOT warnings STREQUAL "")
+  message("${warnings}")
+  message(FATAL_ERROR "doxygen warns")
+endif()
