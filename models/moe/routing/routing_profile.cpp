@@ -229,8 +229,6 @@ void RoutingProfile::save(const fs::path& name) const {
   }
 }
 
-static RoutingProfile read_profile(const fs::path& name);
-
 RoutingProfile RoutingProfile::load(const std::string& name_or_file) {
   std::error_code ignored;
   fs::path name = folder() / (name_or_file + ".h5");
@@ -241,11 +239,11 @@ RoutingProfile RoutingProfile::load(const std::string& name_or_file) {
     throw InputError("", 0, fmt::format("no routing profile \"{}\"", name_or_file),
                      "a file, or one of " + names);
   }
-  try_reading(name, [&] { read_profile(name); });
-  return read_profile(name);
+  try_reading(name, [&] { read_untried(name); });
+  return read_untried(name);
 }
 
-static RoutingProfile read_profile(const fs::path& name) {
+RoutingProfile RoutingProfile::read_untried(const fs::path& name) {
   const H5File file = H5File::open(name);
   if (!file.has("/", "format") || file.get_string("/", "format") != kFormat)
     throw InputError(file.name(), 0, "is no routing profile", "a file that specmoe trace fit has written");

@@ -72,6 +72,8 @@ struct RoutingProfile {
 
   /// A shipped profile by its name, or a file. @throws InputError if there is none, or it contradicts itself.
   static RoutingProfile load(const std::string& name_or_file);
+  /// Of a file on which HDF5 does not crash: see try_reading().
+  static RoutingProfile read_untried(const std::filesystem::path& file);
   /// Rounds all values to what the file can hold; save() of a rounded profile loses nothing.
   void round();
   /// @throws InputError if the file cannot be written.
