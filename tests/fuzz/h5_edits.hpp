@@ -31,7 +31,7 @@ class H5Subject {
 /// The bytes of the file that `write` makes at the path it is given.
 std::string written(const std::function<void(const std::filesystem::path&)>& write);
 
-/// A fuzz target's work: the first byte says which of the sound files, the others how it is changed; from 0xC0 on, which of
+/// A fuzz target's work: the first byte says which of the sound files, the others how it is changed; from 0xF0 on, which of
 /// its bytes. A sound file must be read without an error. HDF5 itself crashes on some damaged files, so those are read by
 /// a child, whose crash is none of ours; an exception other than InputError is.
 int change_and_read(std::vector<std::string> (*sound)(), void (*read)(const std::filesystem::path&),

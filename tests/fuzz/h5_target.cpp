@@ -1,4 +1,5 @@
 #include <hdf5.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,8 +41,9 @@ void read_in_child(const std::function<void()>& work) {
   const pid_t child = ::fork();
   if (child == 0) {
     for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGALRM}) ::signal(signal, SIG_DFL);
-    ::close(2);  // HDF5's dying words, and those of the C library
-    ::alarm(2);
+    ::close(2);                                      // HDF5's dying words, and those of the C library
+    const itimerval patience{{0, 0}, {0, 300'000}};  // HDF5 may spin, too
+    ::setitimer(ITIMER_REAL, &patience, nullptr);
     int status = 1;
     try {
       read(work);
@@ -75,7 +77,7 @@ int change_and_read(std::vector<std::string> (*sound)(), void (*read_file)(const
   Choices choices(data, size);
   const std::uint8_t first = choices.byte();
   const H5Subject& subject = subjects[first % subjects.size()];
-  if (first >= 0xC0) {
+  if (first >= 0xF0) {
     file->write(damaged(subject.image(), choices));
     read_in_child([&] { read_file(file->path()); });
     return 0;

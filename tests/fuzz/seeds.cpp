@@ -123,7 +123,8 @@ void changes(const Seeds& seeds) {
         std::string bytes(1, static_cast<char>(file));
         for (int length = 4 * (i + 1); length > 0; --length) bytes += static_cast<char>(random.below(256));
         seeds.add(reader, fmt::format("changed{}-{}", file, i), bytes);
-        bytes[0] = static_cast<char>(0xC0 + file);
+        if (i > 2) continue;
+        bytes[0] = static_cast<char>(0xF0 + file);
         seeds.add(reader, fmt::format("damaged{}-{}", file, i), bytes);
       }
     }
