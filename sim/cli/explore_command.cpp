@@ -13,6 +13,7 @@
 #include "sim/base/build_info.hpp"
 #include "sim/base/h5.hpp"
 #include "sim/base/input_error.hpp"
+#include "sim/base/try_reading.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/terminal.hpp"
 #include "sim/explore/server.hpp"
