@@ -148,10 +148,9 @@ bool H5File::exists(const std::string& path) const {
   if (path == "/") return true;
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (H5Lexists(id_, part.c_str(), H5P_DEFAULT) <= 0) return false;
     H5L_info_t link;
-    if (H5Lget_info(id_, part.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
-      fail(part + ": is a link to elsewhere", "data in the file");
+    if (H5Lget_info(id_, part.c_str(), &link, H5P_DEFAULT) < 0) return false;
+    if (link.type != H5L_TYPE_HARD) fail(part + ": is a link to elsewhere", "data in the file");
     if (slash == std::string::npos) return true;
   }
 }
@@ -173,7 +172,10 @@ std::vector<std::string> H5File::list(const std::string& group) const {
 }
 
 std::vector<std::int64_t> H5File::shape(const std::string& path) const {
-  const Id dataset(open_dataset(path), H5Dclose);
+  return shape_of(path, Id(open_dataset(path), H5Dclose));
+}
+
+std::vector<std::int64_t> H5File::shape_of(const std::string& path, std::int64_t dataset) const {
   const Id space(H5Dget_space(dataset), H5Sclose), type(H5Dget_type(dataset), H5Tclose);
   const int rank = H5Sget_simple_extent_ndims(space);
   if (rank < 0 || H5Sget_simple_extent_type(space) == H5S_NULL) fail(path + ": has no simple shape");
@@ -274,8 +276,8 @@ static std::size_t count_of(const std::vector<std::int64_t>& dims) {
 
 template <class T>
 std::vector<T> H5File::read(const std::string& path) const {
-  std::vector<T> data(count_of(shape(path)));
   const Id dataset(open_dataset(path), H5Dclose);
+  std::vector<T> data(count_of(shape_of(path, dataset)));
   if (!data.empty() && (!holds_machine_numbers(dataset) ||
                         H5Dread(dataset, native(T{}), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0))
     fail(path + ": cannot be read (corrupt, truncated, or of another type)", "a complete HDF5 file");
@@ -286,11 +288,11 @@ template <class T>
 void H5File::read_rows(const std::string& path, std::int64_t first, std::int64_t count,
                        std::span<T> out) const {
   if (count == 0) return;
-  const auto dims = shape(path);
+  const Id dataset(open_dataset(path), H5Dclose);
+  const auto dims = shape_of(path, dataset);
   if (dims.empty() || first < 0 || count < 0 || count > dims[0] - first)
     fail(fmt::format("{}: rows {} to {} of {} asked for", path, first, first + count - 1,
                      dims.empty() ? 0 : dims[0]));
-  const Id dataset(open_dataset(path), H5Dclose);
   const Id space(H5Dget_space(dataset), H5Sclose);
   std::vector<hsize_t> start(dims.size(), 0);
   auto size = extents(dims);
@@ -306,8 +308,8 @@ void H5File::read_rows(const std::string& path, std::int64_t first, std::int64_t
 }
 
 std::vector<std::string> H5File::read_strings(const std::string& path) const {
-  std::vector<char*> pointers(count_of(shape(path)));
   const Id dataset(open_dataset(path), H5Dclose);
+  std::vector<char*> pointers(count_of(shape_of(path, dataset)));
   const Id space(H5Dget_space(dataset), H5Sclose);
   const Id type = string_type();
   if (pointers.empty()) return {};

@@ -78,6 +78,7 @@ class H5File {
   void make_groups(const std::string& path) const;
   void set_attribute(const std::string& path, const std::string& name, std::int64_t type, const void* value);
   std::int64_t open_dataset(const std::string& path) const;
+  std::vector<std::int64_t> shape_of(const std::string& path, std::int64_t dataset) const;
   void require_held(const std::string& path, std::int64_t dataset, const std::vector<std::uint64_t>& dims,
                     std::size_t size, double slack) const;
 

@@ -9,6 +9,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "tests/temporary_folder.hpp"
+
 namespace specmoe::fuzz {
 namespace {
 
@@ -170,7 +172,7 @@ void replace(hid_t file, const std::string& path, bool dataset, Choices& choices
     if (filters & 2) H5Pset_deflate(properties, 1);
     if (filters & 4) H5Pset_fletcher32(properties);
     if (filters & 8) H5Pset_nbit(properties);
-    writes = !(filters & 8) && size <= 1 << 20;
+    writes = !(filters & 8) && size <= 1 << 16;
   }
   if (layout == 0 && choices.below(16) == 0) H5Pset_external(properties, "/dev/zero", 0, H5F_UNLIMITED);
   std::vector<hsize_t> most = dims;
@@ -181,7 +183,7 @@ void replace(hid_t file, const std::string& path, bool dataset, Choices& choices
   double bytes = static_cast<double>(H5Tget_size(type));
   for (const hsize_t n : dims) bytes *= static_cast<double>(n);
   const H5T_class_t kind = H5Tget_class(type);
-  if (writes && made >= 0 && bytes > 0 && bytes <= 65'536 && kind != H5T_VLEN &&
+  if (writes && made >= 0 && bytes > 0 && bytes <= 4096 && kind != H5T_VLEN &&
       H5Tis_variable_str(type) <= 0) {
     std::vector<std::uint8_t> data(static_cast<std::size_t>(bytes));
     const std::uint8_t fill = choices.byte();
@@ -241,6 +243,10 @@ void set_attribute(hid_t file, const std::string& path, const std::string& name,
 bool can_be_written(hid_t dataset, hid_t type) {
   const hid_t properties = H5Dget_create_plist(dataset);
   H5Z_filter_t filter = H5Z_FILTER_NONE;
+  std::vector<hsize_t> chunk(H5S_MAX_RANK);
+  const int rank =
+      H5Pget_layout(properties) == H5D_CHUNKED ? H5Pget_chunk(properties, H5S_MAX_RANK, chunk.data()) : 0;
+  const double elements = std::accumulate(chunk.begin(), chunk.begin() + rank, 1.0, std::multiplies<>());
   for (int i = 0; i < H5Pget_nfilters(properties) && filter != H5Z_FILTER_NBIT; ++i) {
     unsigned flags = 0, config = 0;
     std::size_t values = 0;
@@ -248,7 +254,7 @@ bool can_be_written(hid_t dataset, hid_t type) {
         H5Pget_filter2(properties, static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &config);
   }
   H5Pclose(properties);
-  return filter != H5Z_FILTER_NBIT &&
+  return elements * static_cast<double>(H5Tget_size(type)) <= 1 << 16 && filter != H5Z_FILTER_NBIT &&
          (H5Tget_class(type) == H5T_INTEGER || H5Tequal(type, H5T_NATIVE_FLOAT) > 0 ||
           H5Tequal(type, H5T_NATIVE_DOUBLE) > 0);
 }
@@ -258,7 +264,7 @@ void change_element(hid_t file, const std::string& path, Choices& choices) {
   const hid_t dataset = H5Dopen2(file, path.c_str(), H5P_DEFAULT), type = H5Dget_type(dataset);
   const hsize_t count = std::accumulate(dims.begin(), dims.end(), hsize_t{1}, std::multiplies<>());
   const H5T_class_t kind = H5Tget_class(type);
-  if (count > 0 && count <= 4096 && can_be_written(dataset, type)) {
+  if (count > 0 && count <= 512 && can_be_written(dataset, type)) {
     std::vector<double> numbers(count);
     std::vector<std::int64_t> integers(count);
     const bool whole = kind == H5T_INTEGER;
@@ -269,7 +275,7 @@ void change_element(hid_t file, const std::string& path, Choices& choices) {
     integers[at] = odd_integer(choices);
     numbers[at] = odd_number(choices);
     H5Dwrite(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
-  } else if (!dims.empty()) {
+  } else if (!dims.empty() && count <= 1'000'000) {  // HDF5 shrinks huge ones chunk by chunk
     auto other = dims;
     other[0] = kExtents[choices.below(kExtents.size())];
     H5Dset_extent(dataset, other.data());
@@ -357,6 +363,32 @@ void H5Subject::write_changed(Choices choices, const std::filesystem::path& file
     }
   }
   H5Fclose(id);
+}
+
+std::string written(const std::function<void(const std::filesystem::path&)>& write) {
+  const TemporaryFolder folder;
+  write(folder / "file.h5");
+  return read_text(folder / "file.h5");
+}
+
+int change_and_read(std::vector<std::string> (*sound)(), void (*read_file)(const std::filesystem::path&),
+                    const std::uint8_t* data, std::size_t size) {
+  static const std::vector<H5Subject> subjects = [&] {
+    std::vector<H5Subject> all;
+    for (std::string& image : sound()) all.emplace_back(std::move(image));
+    return all;
+  }();
+  static MemoryFile file;
+  Choices choices(data, size);
+  const H5Subject& subject = subjects[choices.below(subjects.size())];
+  file.write(subject.image());
+  if (choices.empty()) {
+    read_file(file.path());
+  } else {
+    subject.write_changed(choices, file.path());
+    read([&] { read_file(file.path()); });
+  }
+  return 0;
 }
 
 }  // namespace specmoe::fuzz

@@ -1,5 +1,7 @@
 // HDF5 files as nobody's writer makes them, by HDF5's own functions: blind bytes rarely get past its checks.
 #pragma once
+#include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,5 +27,13 @@ class H5Subject {
   std::string image_;
   std::vector<Object> objects_;
 };
+
+/// The bytes of the file that `write` makes at the path it is given.
+std::string written(const std::function<void(const std::filesystem::path&)>& write);
+
+/// A fuzz target's work: the first byte says which of the sound files, the others how it is changed. A sound file must be
+/// read without an error.
+int change_and_read(std::vector<std::string> (*sound)(), void (*read)(const std::filesystem::path&),
+                    const std::uint8_t* data, std::size_t size);
 
 }  // namespace specmoe::fuzz

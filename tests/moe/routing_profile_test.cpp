@@ -224,6 +224,15 @@ TEST_CASE("profile: files that are none, or contradict themselves, are refused")
   CHECK(broken([](H5File& f) { f.set("/", "experts", std::int64_t{5}); }).find("/base: another shape") !=
         std::string::npos);
   CHECK(broken([](H5File& f) { f.set("/", "sharpness", -1.0); }).find("sharpness") != std::string::npos);
+  CHECK(broken([](H5File& f) {  // the sum of both lengths is beyond an int
+          f.write<std::int8_t>("/latent", std::vector<std::int8_t>(8), {2, 1, 4});
+          f.write("/latent_scale", std::vector<float>{1, 1});
+          f.write<std::int8_t>("/paths", std::vector<std::int8_t>(2), {2, 1});
+          f.write("/paths_scale", std::vector<float>{1});
+          f.write("/path_prefill", std::vector<std::int32_t>{INT32_MAX});
+          f.write("/path_decode", std::vector<std::int32_t>{INT32_MAX});
+        })
+            .find("path 0; expected segments of /paths, which has 2") != std::string::npos);
   CHECK(broken([](H5File& f) {
           f.write("/position_first", std::vector<std::int32_t>{0});
         }).find("/position") != std::string::npos);

@@ -140,6 +140,30 @@ TEST_CASE("import: a bad npy is one clear line") {
   CHECK(bench.error().find("has 1 layers and 3 ranks; expected 1 and 2 as in") != std::string::npos);
 }
 
+TEST_CASE("import: a few bytes that claim rows of a billion experts take no memory") {
+  CHECK(error_of("a.npy", npy<std::int16_t>({0}, "(1, 10000, 32767)", "<i2")).starts_with(": has the shape"));
+  std::string head = "# model=m n_expert=32767 n_expert_used=32767\n";
+  for (int layer = 0; layer < 31; ++layer) head += "# layer=" + std::to_string(layer) + " expert_bytes=1\n";
+  head += "turn,phase,step,layer,slot,expert,weight,residency,expert_bytes\n";
+  CHECK(error_of("a.csv", head) == ":33: 31 layers, top 32767; expected at most 1000000 experts a token");
+}
+
+TEST_CASE(
+    "import: JSON nested a million deep, which filled the stack where the error shows it, is one clear "
+    "line") {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  CHECK(error_of("a.jsonl",
+                 R"({"request":0,"phase":"decode","experts":[[0,1]],"prompt_tokens":2,"token_id":)" + deep +
+                     "}") == ":1: \"token_id\": a list or an object; expected 0 to 2147483647");
+}
+
+TEST_CASE("import: 2^64 - 1 is no expert, though it compares as -1") {
+  CHECK(
+      error_of("a.jsonl",
+               R"({"request":0,"phase":"decode","experts":[[0,18446744073709551615]],"prompt_tokens":2})") ==
+      ":1: expert 18446744073709551615; expected -1 to 32766");
+}
+
 TEST_CASE("import: JSON lines with phases, prompt lengths, labels and tokens that were not routed") {
   Bench bench;
   bench.add("a.jsonl", kJsonl);

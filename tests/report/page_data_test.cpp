@@ -1,5 +1,6 @@
 // What the page is given, against the files that it comes from.
 #include <doctest/doctest.h>
+#include <hdf5.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include "sim/report/report.hpp"
 #include "tests/approx.hpp"
 #include "tests/cli/command.hpp"
+#include "tests/moe/trace_helpers.hpp"
 #include "tests/report/small_study.hpp"
 
 using namespace specmoe;
@@ -132,6 +134,28 @@ TEST_CASE("page: steps that lie beyond their dataset are refused") {
   broken.write("/decode_steps/duration", std::vector<float>{1, 2, 3});
   broken.flush();
   CHECK_THROWS_WITH(page_data({folder / "broken.h5"}), doctest::Contains("beyond /decode_steps/duration"));
+}
+
+TEST_CASE("page: a timeline whose steps reach beyond its spans, which read past their end, is refused") {
+  const TemporaryFolder folder;
+  folder.write("s.yaml", kScenario);
+  REQUIRE(specmoe_command(folder, "run s.yaml --out out --no-report --timeline t.json").status == 0);
+  const std::filesystem::path file = folder / "out/results.h5";
+  const std::string path = "/runs/on-demand/timeline/steps/count";
+  const auto count = H5File::open(file).read<std::int64_t>(path);
+  const auto replaced = [&](std::vector<std::int64_t> with) {
+    const hid_t id = H5Fopen(file.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    H5Ldelete(id, path.c_str(), H5P_DEFAULT);
+    H5Fclose(id);
+    H5File::modify(file).write(path, with);
+    return message_of([&] { page_data({file}); });
+  };
+  CHECK(replaced(count) == "");
+  std::vector<std::int64_t> more = count;
+  more.back() = INT64_MAX;
+  CHECK(replaced(more).find("spans of a step lie beyond /spans") != std::string::npos);
+  more.pop_back();
+  CHECK(replaced(more).find("columns differ in length") != std::string::npos);
 }
 
 TEST_CASE("report command: beside its first file or where told, never over what it reads") {

@@ -57,6 +57,27 @@ std::string refusal(const std::string& model) {
 
 }  // namespace
 
+TEST_CASE("scenario: a workload that nobody could wait for is refused at once") {
+  const TemporaryFolder folder;
+  folder.write("three.yaml", kThree);
+  const auto text = [](const char* requests) {
+    return fmt::format(R"(name: s
+seed: 1
+platform: rtx4090
+model: three.yaml
+routing: {{generate: {{zipf: 0.5, reuse: 0, correlation: 0}}}}
+workload: {{requests: {}, batch: 1, prompt_tokens: 4096, output_tokens: 8}}
+cache: {{capacity: auto, start: popular}}
+)",
+                       requests);
+  };
+  // A request is two chunks of prompt and 8 tokens: 2,000,000 of them are 20,000,000 steps.
+  CHECK(message_of([&] {
+          Scenario::load(folder.write("s.yaml", text("2000001")));
+        }).find("workload: 2000001 requests of 10 steps; expected at most 20000000") != std::string::npos);
+  CHECK(message_of([&] { Scenario::load(folder.write("s.yaml", text("1000"))); }) == "");
+}
+
 TEST_CASE("scenario: a profile takes its lengths from the workload, and its notes become the scenario's") {
   const TemporaryFolder folder;
   const auto scenario = [&](const std::string& model, const std::string& profile) {

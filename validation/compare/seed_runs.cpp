@@ -48,8 +48,9 @@ void SeedRuns::run(int jobs, const std::function<void(const std::string&)>& say)
   for (const auto& each : totals_) {
     const auto& name = each.first;  // clang 14 captures no structured binding
     const Scenario& scenario = scenarios_.at(name.first);
-    const auto strategy = std::find_if(scenario.strategies.begin(), scenario.strategies.end(),
-                                       [&](const Strategy& s) { return s.name == name.second; });
+    const auto strategy =
+        std::find_if(scenario.strategies.begin(), scenario.strategies.end(),
+                     [&wanted = name.second](const Strategy& s) { return s.name == wanted; });
     works.push_back([&scenario, strategy] {
       Observer observer;
       const auto source = scenario.routing.open();
