@@ -10,7 +10,7 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 template <class... F>
-Overloaded(F...) -> Overloaded<F...>;  // clang 14 does not deduce it
+Overloaded(F...) -> Overloaded<F...>;    // clang 14 does not deduce it
 constexpr std::int64_t kActivation = 2;  // bytes of a bf16 value
 }  // namespace
 
